@@ -42,7 +42,6 @@ class Checkpoint(NamedTuple):
 
 
 class Write(NamedTuple):
-    number: int
     puts: Puts = ()
     facts: tuple[tuple[str, str], ...] = ()
     checkpoint: Checkpoint | None = None
@@ -51,7 +50,6 @@ class Write(NamedTuple):
 
 class Store(NamedTuple):
     token: int = 1
-    number: int = 0
     documents: tuple[tuple[Key, bytes], ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     checkpoint: Checkpoint = Checkpoint()
@@ -82,7 +80,6 @@ class Process(NamedTuple):
     queue: tuple[str, ...] = ()
     writes: tuple[Write, ...] = ()
     outbox: tuple[Frozen, ...] = ()
-    number: int = 0
     sealed: int = 0
     asked: Checkpoint = Checkpoint()
     granted: int = 0
@@ -138,8 +135,7 @@ class Engine:
         if not world.late and (world.reorged or world.crashes or len(world.processes) > 1):
             yield False, lambda: world._replace(late=True)
         if owner.alive and world.crashes < self.scenario.crashes:
-            dead = owner._replace(alive=False, queue=(), writes=(), outbox=(), marks=())
-            yield False, lambda: self._with(world, dead)._replace(crashes=world.crashes + 1)
+            yield False, lambda: self._with(world, _gone(owner))._replace(crashes=world.crashes + 1)
         if not owner.alive or (self.scenario.zombie and len(world.processes) == 1):
             yield not owner.alive, lambda: self.take_over(world)
 
@@ -321,8 +317,6 @@ class Engine:
         store = world.store
         if self.fenced(world, process):
             return self._with(world, _gone(process))
-        if write.number != store.number + 1:
-            raise Wrong("a write is missing")
         documents = dict(store.documents)
         for key, body in write.puts:
             if body is None:
@@ -334,7 +328,6 @@ class Engine:
             if kinds.setdefault(name, kind) != kind:
                 raise Wrong(f"doubled: a task ended as {kinds[name]} and as {kind}")
         store = store._replace(
-            number=write.number,
             documents=tuple(sorted(documents.items())),
             facts=tuple(sorted(kinds.items())),
             checkpoint=write.checkpoint or store.checkpoint,
@@ -398,7 +391,7 @@ class Engine:
         """Become the only writer of the shard; open orders and what waits come first."""
         token = world.processes[-1].token + 1
         before = self.fence(world.processes[-1])
-        world = self._with(world, before)._replace(store=world.store._replace(token=token, number=0))
+        world = self._with(world, before)._replace(store=world.store._replace(token=token))
         store = world.store
         canonical = world.reorged and bool(self.scenario.canonical)
         start = store.checkpoint.number
@@ -441,8 +434,10 @@ class Engine:
         return tuple(sorted(key[2] for key, _ in store.documents if key[1] == "met"))
 
     def fence(self, before: Process) -> Process:
-        """Say what an owner can still do that was taken over from: each of its writes will fail."""
-        return before._replace(queue=(), writes=(), marks=("",) * len(self.scenario.followers))
+        """Say what an owner can still do that was taken over from: each of its writes will fail, but what was durable it may send."""
+        if not before.outbox:
+            return _gone(before)
+        return Process(token=before.token, outbox=before.outbox, marks=("",) * len(self.scenario.followers))
 
     def fenced(self, world: World, process: Process) -> bool:
         return world.store.token != process.token
@@ -505,13 +500,12 @@ class Engine:
         else:
             checkpoint = None
         write = Write(
-            number=process.number + 1,
             puts=puts,
             facts=() if done is None else done.facts,
             checkpoint=checkpoint,
             sends=() if done is None else done.orders,
         )
-        return self.queue_write(process._replace(number=write.number), write)
+        return self.queue_write(process, write)
 
     def queue_write(self, process: Process, write: Write) -> Process:
         return process._replace(writes=(*process.writes, write))
@@ -591,7 +585,8 @@ def _is_of(key: str, task: CopyTask) -> bool:
 
 
 def _gone(process: Process) -> Process:
-    return process._replace(alive=False, queue=(), writes=(), outbox=(), marks=())
+    """What is left of an owner that is no more: who died where is one state, whatever it had read by then."""
+    return Process(token=process.token, alive=False)
 
 
 def _bind(step: Callable[..., World], *args: Any) -> Callable[[], World]:

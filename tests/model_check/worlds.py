@@ -1,8 +1,7 @@
 """What the small worlds are made of: what leaders do, what a chain shows of it, and every account's answer, remembered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -85,11 +84,11 @@ class Scenario:
     """The common budget of a day, in millionths, where there is one."""
 
 
-BOUNDS: dict[str, dict[str, Any]] = {
-    "two accounts": {"zombie": False, "crashes": 0},
-    "one account, a crash": {"followers": ("alice",), "zombie": False},
-    "one account, a takeover and a crash": {"followers": ("alice",)},
-    "two accounts, a takeover and a crash, sure answers": {"answers": ("fill",)},
+BOUNDS: dict[str, Callable[[Scenario], Scenario]] = {
+    "two accounts": lambda world: evolve(world, zombie=False, crashes=0),
+    "one account, a crash": lambda world: evolve(world, followers=("alice",), zombie=False),
+    "one account, a takeover and a crash": lambda world: evolve(world, followers=("alice",)),
+    "two accounts, a takeover and a crash, one answer": lambda world: evolve(world, answers=world.answers[:1]),
 }
 """How much may happen in one world at once."""
 
