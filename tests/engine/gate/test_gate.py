@@ -270,6 +270,50 @@ async def test_a_late_trade_below_the_checkpoint_is_met_once(clock: Clock) -> No
         assert rig.executor.sent == []
 
 
+async def test_the_seal_of_a_chain_that_is_just_replaced_tells_nothing_of_the_new_one(clock: Clock) -> None:
+    """Two equal fills of one transaction come back in two. Decided with half of them known, one would be copied twice."""
+    async with open_rig() as rig, gate_at(rig) as feed:
+        await feed.arm(0)
+        one = feed.buy()
+        feed.chain.mine(evolve(one, logs=one.logs * 2))
+        fills = [evolve(log, nth=nth) for nth, log in enumerate(feed.chain.head.logs)]
+        await feed.bring(*fills, source=SCAN)
+        await feed.tell(Sealed(feed.chain.head.ref))
+        await trio.sleep(1)
+        feed.chain.mine()
+        above = feed.chain.head.ref
+        # Its subscription tells the fills of one transaction that are equal as one.
+        first, second = (evolve(log, removed=True) for log in fills)
+        await feed.bring(first)
+        feed.chain.reorg(2, [(evolve(one, tx_hash=hash_of(92)), evolve(one, tx_hash=hash_of(93))), ()])
+        back, last = feed.chain.blocks[1].logs
+        await feed.bring(back)
+        await feed.tell(Sealed(above))  # the scanner had begun to read it before
+        await feed.bring(last)
+        await feed.bring(second, source=SCAN)
+        await feed.read(1, source=SCAN)
+        await trio.sleep(1)
+        assert rig.recorder.admissions == ["admitted"] * 2 + ["adopted"] * 2
+        assert bought(rig) == sorted(2 * FOLLOWERS)
+
+
+async def test_a_trade_of_a_gap_that_waits_is_met_once_the_gap_is_read(clock: Clock) -> None:
+    """Blocks of a gap are not sealed one by one: what the scanner has read far below the newest seal is whole."""
+    async with open_rig() as rig, gate_at(rig) as feed:
+        await feed.arm(0)
+        one = feed.buy()
+        await feed.mine(one)
+        await trio.sleep(1)
+        (dropped,) = feed.chain.reorg(1, [(evolve(one, tx_hash=hash_of(92)),)])
+        for _ in range(4):
+            feed.chain.mine()
+        await feed.bring(*(evolve(log, removed=True) for log in dropped.logs), source=SCAN)
+        await feed.bring(*feed.chain.blocks[1].logs)  # of a subscription, and the scanner confirms it
+        await feed.bring(*feed.chain.blocks[1].logs, source=SCAN)
+        await feed.tell(Sealed(feed.chain.head.ref))
+        assert rig.recorder.admissions[-1] == "adopted"
+
+
 # -------------------------------------------------------------------------------------------------------- takeover
 
 

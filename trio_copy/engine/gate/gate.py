@@ -94,11 +94,10 @@ class Gate:
                 with self._telling() as told:
                     for number, signal in waiting:
                         shard = self.shards.get(number)
-                        if shard is not None:
-                            follows = self._follows(signal.leader)
-                            await self._meet(
-                                shard, signal, follows, told, whole=True
-                            )  # or it would have been lost by now
+                        if not self.reader.has_passed(signal):
+                            self._unsure.append((number, signal))
+                        elif shard is not None:
+                            await self._meet(shard, signal, self._follows(signal.leader), told, whole=True)
                 self.sealed = block
                 self._seal(block)
             case Armed(block=block, shards=shards, checkpoint=earlier):
@@ -149,7 +148,7 @@ class Gate:
                 if isinstance(fact, Resolution):
                     shard.resolved.note(fact)
                 else:
-                    known = whole or fact.block_number <= sealed.number
+                    known = whole or self.reader.has_passed(fact)
                     await self._meet(shard, fact, self._follows(fact.leader), told, whole=known)
         shard.arm(sealed, checkpoint.armed_at, anew=False)
         with suppress(LeaseLost):

@@ -142,6 +142,14 @@ class LogReader:
         below = signal.block_number <= self._sealed_number - _SEALS_OF_DOUBT
         return signal.block_hash in self._sealed or (scanned and below)
 
+    def has_passed(self, signal: Signal) -> bool:
+        """Tell whether all of a signal's block has been read, of one that was met before, and that no seal has lost.
+
+        The seal of another block tells nothing of it, not even one further up: that may be of the chain which is just being
+        replaced. Far enough below, the scanner has read it, or it would be lost.
+        """
+        return signal.block_hash in self._sealed or signal.block_number <= self._sealed_number - _SEALS_OF_DOUBT
+
     def _signals(self, seen: SeenLog) -> tuple[Fact, ...] | None:
         """Return what a log tells; None when the log is unusable."""
         log = seen.log
