@@ -38,6 +38,7 @@ LONG_PLAYS = (
     "crash/test_crash.py",
     "docs/test_commands.py",
     "engine/borders/test_contract.py",
+    "engine/gate/test_interleavings.py",
     "engine/gate/test_odd_nodes.py",
     "engine/gate/test_subscription.py",
     "engine/sending/test_resting.py",

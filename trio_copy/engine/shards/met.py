@@ -65,6 +65,8 @@ class Met:
     """Signals of earlier runs, or deep under the checkpoint, and when they were met: only that they were."""
     _credits: dict[tuple[str, ...], dict[SignalId, _Known]] = field(factory=dict)
     """Retracted signals that may come back under another hash; of each key the oldest first."""
+    _disputed: OrderedDict[tuple[str, ...], float] = field(factory=OrderedDict)
+    """The same keys of signals that one source took back and another one brought again, and when: one of them is behind a reorg."""
     _changed: dict[tuple[str, SignalId], None] = field(factory=dict)
     _retracted: set[SignalId] = field(factory=set)
     """The first identities of those that are out of the chain at the moment: derived, and few."""
@@ -78,13 +80,16 @@ class Met:
 
         Retracted, it is adopted: as is one with the `credit_key` of a signal that was retracted in the last ten minutes,
         the oldest such one, each once, and none that was of the same transaction, where another fill is one of its own.
-        That needs a `whole` block, one of which everything was met before: what was retracted may stand in it itself.
+        That needs a `whole` block, one of which everything was met before: what was retracted may stand in it itself. So does
+        a signal whose like has just come back to where it was: it may be gone for good, and this one be the same trade.
         """
         known = self._known.get(signal.signal_id)
         if known is None:
             if signal.signal_id in self._old:
                 return Copy()
             known = self._credited(signal, now)
+            if known is None and not whole and self._disputed.get(signal.credit_key or (), 0.0) > now - CREDIT_S:
+                return Unsure()
             if known is None:
                 self._known[signal.signal_id] = _Known(
                     signal.signal_id, now, {signal.block_hash}, signal.tx_hash, {signal.tx_hash}, signal.credit_key
@@ -97,6 +102,8 @@ class Met:
             known.blocks.add(signal.block_hash)
             known.credit_key = signal.credit_key  # an earlier owner kept no more of it than that he met it
             return Copy() if known.decided else _decide(known)
+        if known.credit_key is not None and known.transaction == signal.tx_hash:
+            self._dispute(known.credit_key, now)
         known.blocks, known.retracted_at = {signal.block_hash}, None
         self._retracted.discard(known.first)
         known.transaction = signal.tx_hash
@@ -269,6 +276,12 @@ class Met:
             if not credits:
                 del self._credits[known.credit_key or ()]
         self._changed["retracted", known.first] = None
+
+    def _dispute(self, credit_key: tuple[str, ...], now: float) -> None:
+        self._disputed[credit_key] = now
+        self._disputed.move_to_end(credit_key)
+        while next(iter(self._disputed.values())) <= now - CREDIT_S:
+            self._disputed.popitem(last=False)
 
     def _credited(self, signal: Signal, now: float) -> _Known | None:
         for known in self._credits.get(signal.credit_key or (), {}).values():

@@ -1,0 +1,100 @@
+"""A reorg mines a leader's fills in other transactions, and two nodes tell of it while the scanner reads: in whatever order.
+
+Each brings its own words in their order; between them there is none. The same order is filled by the same amount each time, so
+that nothing but the gate's care tells one trade from the other.
+"""
+
+from collections.abc import Iterator, Sequence
+from random import Random
+
+import pytest
+import trio
+import trio.testing
+from attrs import evolve
+
+from tests.builders import hash_of
+from tests.engine.gate.test_gate import Feed, gate_at
+from tests.engine.rig import open_rig
+from trio_copy.chain.feed import FeedItem, Sealed, SeenLog
+from trio_copy.chain.scanner import SCAN
+from trio_copy.model.logs import EqualLogs, RawLog
+from trio_copy.testing.devnet import DevTx
+
+Clock = trio.testing.MockClock
+Block = tuple[int, ...]
+"""How many fills its transactions have; what is equal in both is mined again as it was."""
+REORGS: tuple[tuple[Block, Block], ...] = (
+    ((1,), (0, 1)),
+    ((2,), (0, 1, 1)),
+    ((1, 1), (0, 0, 2)),
+    ((1, 1), (0, 1, 1)),
+    ((1, 1), (0, 0, 1, 1)),
+    ((1,), (0, 1, 1)),
+    ((1, 1), (0, 0, 1)),
+)
+ORDERS = 100
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["in the same block", "a block later"])
+@pytest.mark.parametrize(("before", "after"), REORGS)
+async def test_each_trade_is_copied_once_in_whatever_order_it_is_told(
+    clock: Clock, before: Block, after: Block, later: int
+) -> None:
+    """As many as stood in the chain at once, before or after: what was copied and mined again is not copied again."""
+    for seed in range(ORDERS):
+        async with open_rig() as rig, gate_at(rig) as feed:
+            await feed.arm(0)
+            for item in in_some_order(told(feed, before, after, later), Random(seed)):
+                await feed.tell(item)
+            await trio.sleep(1)
+            copied = rig.recorder.admissions.count("admitted")
+            assert copied == max(sum(before), sum(after)), (seed, rig.recorder.admissions)
+
+
+def told(feed: Feed, before: Block, after: Block, later: int) -> Sequence[list[FeedItem]]:
+    """What each of two nodes says, and the scanner, of a block that another chain takes the place of."""
+    one = feed.buy()
+    chain = feed.chain
+    chain.mine(*mined(one, before))
+    old, old_logs = chain.head.ref, chain.head.logs
+    chain.mine()
+    above = chain.head.ref
+    chain.reorg(2, [*[()] * later, mined(one, after), (), (), ()])
+    new_logs = chain.blocks[1 + later].logs
+    nodes = [
+        [*logs(old_logs, name), *logs(old_logs, name, removed=True), *logs(new_logs, name)]
+        for name in ("node", "another node")
+    ]
+    scan = [
+        *logs(numbered(old_logs), SCAN),
+        Sealed(old),
+        Sealed(above),
+        *logs(numbered(old_logs), SCAN, removed=True),
+    ]
+    for block in chain.blocks[1:]:
+        scan += [*logs(numbered(block.logs), SCAN), Sealed(block.ref)]
+    return [*nodes, scan]
+
+
+def mined(one: DevTx, block: Block) -> tuple[DevTx, ...]:
+    return tuple(
+        evolve(one, tx_hash=hash_of(100 + place), logs=one.logs * fills) for place, fills in enumerate(block) if fills
+    )
+
+
+def numbered(those: Sequence[RawLog]) -> list[RawLog]:
+    equal = EqualLogs()
+    return [equal.numbered(log) for log in those]
+
+
+def logs(those: Sequence[RawLog], source: str, *, removed: bool = False) -> list[FeedItem]:
+    return [SeenLog(evolve(log, removed=removed), source, 0.0) for log in those]
+
+
+def in_some_order(sources: Sequence[list[FeedItem]], dice: Random) -> Iterator[FeedItem]:
+    """Shuffle what several say, each in its own order."""
+    turns = [place for place, items in enumerate(sources) for _ in items]
+    dice.shuffle(turns)
+    rests = [iter(items) for items in sources]
+    for place in turns:
+        yield next(rests[place])
