@@ -13,6 +13,7 @@ QUESTIONS = (
     "memory",
     "book",
     "changes",
+    "reload",
     "books",
     "markets",
     "stores",

@@ -241,9 +241,10 @@ def make_test_plan(
 
 
 @asynccontextmanager
-async def running_engine(world: World, plan: Plan) -> AsyncGenerator[Service, None]:
+async def running_engine(world: World, plan: Plan, seams: Seams | None = None) -> AsyncGenerator[Service, None]:
     """Run an engine, armed and subscribed at every node that is up; drain it at the end."""
-    async with open_service(plan, world.seams(), world.endpoints) as service, trio.open_nursery() as nursery:
+    opened = open_service(plan, seams or world.seams(), world.endpoints)
+    async with opened as service, trio.open_nursery() as nursery:
         await nursery.start(service.run)
         if service.board.filters:
             for number, node in enumerate(world.nodes):

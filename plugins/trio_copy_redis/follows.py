@@ -22,6 +22,7 @@ from trio_copy_redis.scripts import load_script
 _PUT, _CHANGES = load_script("put_follows"), load_script("follow_changes")
 _LOG_LENGTH = 100_000
 _PAGE = 5000
+_CHANGES_AT_ONCE = 1000
 _SENT_AFTER = 3
 """Turns of the loop after which a call that was begun has left."""
 
@@ -40,8 +41,10 @@ class RedisFollows:
             if follows is not None:
                 # While others change it, or it has just shrunk, a scan may tell the same twice.
                 count = await self.client.call(self.keys.tag, "HLEN", self.keys("follows"))
-                once = count == len(follows) and await self._version() == version
-                return version, follows if once else follows.latest()
+                if count != len(follows) or await self._version() != version:
+                    for follows in follows.latest_in_slices():  # noqa: B007, B020  the last has each once
+                        await trio.lowlevel.checkpoint()
+                return version, follows
 
     async def _version(self) -> int:
         return int(await self.client.call(self.keys.tag, "GET", self.keys("follows:v")) or 0)
@@ -71,23 +74,37 @@ class RedisFollows:
     async def wait_changes(self, since: int) -> tuple[FollowChange, ...]:
         while True:
             announced = self.announcements.next("follows")
-            touched = (self.keys("follows:v"), self.keys("follows:log"))
-            version, changed, whole = await self.client.run(_CHANGES, self.keys.tag, touched, since)
-            if not whole:
-                return await self._everything(int(version))
-            if changed:
-                return tuple(_change(int(at), name, record) for at, name, record in changed)
+            changes = await self._changes(since)
+            if changes:
+                return tuple(changes)
             with trio.move_on_after(LOOK_EVERY_S):
                 await announced.wait()
+
+    async def _changes(self, since: int) -> Sequence[FollowChange]:
+        """Return what changed, in pages: a file may bring a hundred thousand at once, and server and loop have more to do."""
+        touched, changes = (self.keys("follows:v"), self.keys("follows:log")), list[FollowChange]()
+        while True:
+            after = changes[-1].version if changes else since
+            version, told, whole = await self.client.run(_CHANGES, self.keys.tag, touched, after, _CHANGES_AT_ONCE)
+            if not whole:
+                return await self._everything(int(version))
+            changes += (_change(int(at), name, record) for at, name, record in told)
+            if len(told) < _CHANGES_AT_ONCE:
+                return changes
 
     async def _change(self, words: list[str]) -> int:
         touched = (self.keys("follows"), self.keys("follows:v"), self.keys("follows:log"))
         return int(await self.client.run(_PUT, self.keys.tag, touched, self.keys.channel, _LOG_LENGTH, *words))
 
-    async def _everything(self, version: int) -> tuple[FollowChange, ...]:
+    async def _everything(self, version: int) -> Sequence[FollowChange]:
         """Stand in for changes that are too long ago: follows that were removed since are found at the next start."""
         _, follows = await self.load()
-        return tuple(FollowChange(version=version, follow=follow, removed=False) for follow in follows)
+        changes = list[FollowChange]()
+        for start in range(0, len(follows), _PAGE):
+            rows = range(start, min(start + _PAGE, len(follows)))
+            changes += (FollowChange(version=version, follow=follows.make(row), removed=False) for row in rows)
+            await trio.lowlevel.checkpoint()
+        return changes
 
 
 def _name(key: FollowKey) -> str:

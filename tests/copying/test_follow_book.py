@@ -160,3 +160,16 @@ def test_a_reload_that_is_given_up_changes_nothing() -> None:
 
     _check(book, {one.key: one for one in before})
     assert set(book.followers) == set(NAMES)
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 100])  # with 1, as many come as are looked at, without end
+def test_who_comes_during_a_reload_is_remembered_as_one_who_followed(at_once: int) -> None:
+    """Whatever the slice in which he comes: what he spends until the end counts."""
+    book = FollowBook(TermsOfFollows(followers=Followers({EVERYBODY: NAMED[EVERYBODY]})))
+    book.replace_all([make_follow(name) for name in NAMES])
+    came = set[str]()
+    for number, _ in enumerate(book.reload_in_slices([make_follow("frank")], at_once)):
+        came.add(f"came {number}")
+        book.put(make_follow(f"came {number}"))
+    assert came < set(book.followers)
+    assert set(NAMES) < set(book.followers)

@@ -9,7 +9,7 @@ from attrs import define
 
 from tests.builders import OTHER_LEADER
 from tests.harness import make_test_plan
-from trio_copy.engine.housekeeping import put_follows_of_file
+from trio_copy.engine.follows_of_file import put_follows_of_file
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowerId
 from trio_copy.ports import Store

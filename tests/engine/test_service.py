@@ -49,6 +49,23 @@ async def test_a_drain_finishes_what_was_admitted(clock: Clock) -> None:
     assert service.abandoned == 0
 
 
+async def test_what_waits_expires_whatever_the_workers_do(clock: Clock) -> None:
+    """Nobody takes what stands behind an order that nobody can prove: it ends when it must all the same."""
+    plan = make_test_plan(
+        followers=("alice",),
+        engine={"deadline_s": 20.0},
+        executor={"faults": ["lose-request"], "prove_absence_s": 3_600.0},
+    )
+    async with open_world() as world, running_engine(world, plan):
+        began = trio.current_time()
+        world.chain.mine(world.buy())
+        await trio.sleep(5)
+        world.chain.mine(world.buy())
+        await world.recorder.wait_until(lambda: len(world.recorder.finished) == 1)
+        assert world.recorder.finished[0].outcome.end is End.EXPIRED
+        assert trio.current_time() - began < 27
+
+
 async def test_a_command_drains_the_only_instance_too(clock: Clock) -> None:
     """Whoever asks for it from afar is told that it was asked, and has to be heard where nobody takes over."""
     async with open_world() as world, running_engine(world, make_test_plan()) as service:

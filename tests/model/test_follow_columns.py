@@ -1,5 +1,8 @@
 """Follows by columns are a collection of them."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +23,10 @@ FOLLOWS = st.builds(
 )
 
 
+def _all(slices: Iterable[list[Follow]]) -> list[Follow]:
+    return list(chain.from_iterable(slices))
+
+
 @settings(deadline=None)
 @given(st.lists(FOLLOWS))
 def test_it_holds_what_it_was_given(follows: list[Follow]) -> None:
@@ -29,12 +36,28 @@ def test_it_holds_what_it_was_given(follows: list[Follow]) -> None:
 
     assert list(table) == last
     assert len(table) == len(last)
-    assert list(table.of_source("file")) == [follow for follow in last if follow.source == "file"]
-    assert list(table.of_source("nobody")) == []
+    for at_once in (1, 2, 100):
+        assert _all(table.of_source("file", at_once)) == [follow for follow in last if follow.source == "file"]
+        assert _all(table.that_set("size.ratio", at_once)) == [follow for follow in last if follow.own]
+        assert _all(table.of_source("nobody", at_once)) == []
+        assert all(len(some) <= at_once for some in table.that_set("size.ratio", at_once))
     assert all(follow in table for follow in last)
     assert make_follow("stranger") not in table
     assert FollowColumns.of(table) is table
     assert table.latest() is table
+
+
+@settings(deadline=None)
+@given(st.lists(FOLLOWS), st.integers(1, 5))
+def test_it_is_made_in_slices(follows: list[Follow], at_once: int) -> None:
+    """However many are taken at once, each of them is there in the end."""
+    slices = [len(table) for table in FollowColumns.in_slices(follows, at_once)]
+
+    assert slices == [*range(0, len(follows), at_once), len(follows)]
+    *_, table = FollowColumns.in_slices(follows, at_once)
+    assert list(table) == follows
+    *_, latest = table.latest_in_slices(at_once)
+    assert list(latest) == list(FollowColumns.of(follows))
 
 
 def test_what_is_alike_is_kept_once() -> None:

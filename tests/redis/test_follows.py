@@ -77,3 +77,14 @@ async def test_what_is_no_follow_is_refused(name: str, record: str) -> None:
             await follows.client.call(follows.keys.tag, "HSET", follows.keys("follows"), name, record)
             with pytest.raises(StoreError, match="expected stored follow"):
                 await follows.load()
+
+
+@pytest.mark.parametrize("since", [0, 200, 201, 1199])
+async def test_changes_are_read_in_pages(since: int) -> None:
+    """All of them in order, whether the last page is full or not."""
+    with running_redis() as server:
+        async with open_redis(server.url, new_prefix()) as store:
+            await store.follows.put(MANY)
+            changes = await store.follows.wait_changes(since)
+    assert [change.version for change in changes] == list(range(since + 1, len(MANY) + 1))
+    assert [change.follow.key for change in changes] == [follow.key for follow in MANY[since:]]

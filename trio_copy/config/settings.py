@@ -1,6 +1,7 @@
 """Every setting of the engine itself. Plugins declare their own; follows' settings live in `trio_copy.model.follows`."""
 
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -351,13 +352,12 @@ class LevelTable(FollowSettings):
     @property
     def own(self) -> Layer:
         """What this level sets: what stands in the file or, for a table made in code, what is not a default."""
-        values = {}
-        for path, leaf in leaves(FollowSettings).items():
-            value: Any = self
-            for name in path.split("."):
-                value = getattr(value, name)
-            if path in self.given if self.given is not None else value != leaf.default:
-                values[path] = value
+        known = leaves(FollowSettings)
+        # There may be hundreds of thousands of tables, each of which says little.
+        given = known if self.given is None else self.given & known.keys()
+        values = {path: attrgetter(path)(self) for path in given}
+        if self.given is None:
+            values = {path: value for path, value in values.items() if value != known[path].default}
         return layer(values)
 
     def with_value(self, path: str, value: object) -> Self:
@@ -415,6 +415,9 @@ class FollowTable(LevelTable):
     leader: Address = setting(
         attrs.NOTHING, unit="address", why="The wallet whose fills are copied: the funding wallet, not its signing key."
     )
+
+    def as_follow(self) -> Follow:
+        return Follow(follower=self.follower, leader=self.leader, own=self.own, source="file")
 
 
 @frozen(kw_only=True)
@@ -511,9 +514,7 @@ class Settings:
 
     def follows(self) -> tuple[Follow, ...]:
         """Return the follows of the file."""
-        return tuple(
-            Follow(follower=table.follower, leader=table.leader, own=table.own, source="file") for table in self.follow
-        )
+        return tuple(table.as_follow() for table in self.follow)
 
     def terms(self) -> TermsOfFollows:
         """Return what the file's levels say about any follow."""

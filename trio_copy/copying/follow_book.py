@@ -23,6 +23,10 @@ _T = TypeVar("_T")
 _BITS = 32
 """The lower half of a follow's number is that of its settings, the upper half that of its follower."""
 _LOWER_HALF = (1 << _BITS) - 1
+_SAMPLES_OF_SLICE = 20
+"""How many names are looked at to find where a slice of them ends: it is some 20 % longer or shorter than it should be."""
+_SCATTERS = 2_654_435_761
+"""Steps over names by so many, of whatever order they are: stores tell them leader by leader, each in order."""
 _AT_HAND_MOST = 50_000
 """Terms that are kept once they are made, some 150 bytes each; more where one leader alone has more."""
 
@@ -73,8 +77,14 @@ class FollowBook:
         """
         fresh = FollowBook(self.terms)
         yield from fresh._fill(FollowColumns.of(follows), at_once)
-        before = chain(self._left, self._followers)
-        self._left = [name for name in before if name not in fresh._follower_numbers]
+        left = list[FollowerId]()
+        for names in (self._left, self._followers):
+            done = 0
+            while some := names[done : done + at_once]:  # more may come meanwhile
+                left += [name for name in some if name not in fresh._follower_numbers]
+                done += len(some)
+                yield []
+        self._left = left
         self.leaving, self.by_mark, self.watched = fresh.leaving, fresh.by_mark, fresh.watched
         self._by_leader, self._count = fresh._by_leader, fresh._count
         self._followers, self._follower_numbers = fresh._followers, fresh._follower_numbers
@@ -85,7 +95,7 @@ class FollowBook:
         followers, leaders = self.terms.followers, self.terms.leaders
         # By name, so that the numbers of a leader's follows are in the order of followers, too.
         uppers, of_followers = [-1] * len(follows.followers), [0] * len(follows.followers)
-        for places in _slices(sorted(range(len(uppers)), key=follows.followers.__getitem__), at_once):
+        for places in _sorted_in_slices(follows.followers, at_once):
             for place in places:
                 name = follows.followers[place]
                 if name in followers:
@@ -261,6 +271,22 @@ class FollowBook:
 
     def _terms_of(self, follow: int) -> Terms:
         return Terms(self._followers[follow >> _BITS], self._settings[follow & _LOWER_HALF])
+
+
+def _sorted_in_slices(names: Sequence[FollowerId], at_once: int) -> Iterator[Sequence[int]]:
+    """Yield where each name stands, in the order of names, about so many at once; and nothing while they are parted by name."""
+    samples = len(names) * _SAMPLES_OF_SLICE // at_once
+    between = sorted(names[number * _SCATTERS % len(names)] for number in range(samples))[
+        _SAMPLES_OF_SLICE::_SAMPLES_OF_SLICE
+    ]
+    parts: list[list[int]] = [[] for _ in range(len(between) + 1)]
+    for places in _slices(range(len(names)), at_once):
+        for place in places:
+            parts[bisect_left(between, names[place])].append(place)
+        yield ()
+    for part in parts:
+        part.sort(key=names.__getitem__)
+        yield part
 
 
 def _slices(told: Sequence[_T], at_once: int) -> Iterator[Sequence[_T]]:

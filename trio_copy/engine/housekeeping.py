@@ -1,6 +1,6 @@
 """What is done now and then while an engine runs, apart from following the chain and copying. Each is a task of its own."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
@@ -8,6 +8,7 @@ from attrs import define
 
 from trio_copy.config import Settings
 from trio_copy.copying.follow_book import FollowBook
+from trio_copy.engine.follows_of_file import put_follows_of_file
 from trio_copy.engine.gate.undecided import Undecided
 from trio_copy.engine.intake import Intake
 from trio_copy.engine.market_source.market_watch import MarketWatch
@@ -26,8 +27,7 @@ from trio_copy.engine.shards.later_looks import LaterLooks
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
-from trio_copy.model.follow_columns import FollowColumns
-from trio_copy.model.follows import Follow, TermsOfFollows
+from trio_copy.model.follows import TermsOfFollows
 from trio_copy.model.ids import Address
 from trio_copy.ports import FollowChange, Store
 
@@ -150,11 +150,12 @@ class Housekeeping:
         self._meanwhile = meanwhile = list[FollowChange]()
         try:
             version, follows = await put_follows_of_file(self.store, settings)
+            for _ in self.seams.names.learn_in_slices(terms, follows):
+                await trio.lowlevel.checkpoint()
             for _ in self.book.reload_in_slices(follows):
                 await trio.lowlevel.checkpoint()
         finally:
             self._meanwhile = None
-        self.seams.names.learn(terms, follows)
         for change in meanwhile:
             # Nobody tells it once more, and the store may have been read before it.
             if change.version > version:
@@ -187,18 +188,3 @@ class Housekeeping:
                 else:
                     what = "resumed" if change.mode is Mode.RUN else "no entries"
                     self.seams.observer.on_alert("pause", f"{scope}: {what}: {change.why}")
-
-
-async def put_follows_of_file(store: Store, settings: Settings) -> tuple[int, Collection[Follow]]:
-    """Let the store hold the follows of the file; those of an earlier file go, those of commands stay.
-
-    Returns the version and every follow, as `Follows.load` does.
-    """
-    wanted = settings.follows()
-    keys = {follow.key for follow in wanted}
-    version, held = await store.follows.load()
-    gone = [follow.key for follow in FollowColumns.of(held).of_source("file") if follow.key not in keys]
-    if gone:
-        await store.follows.remove(gone)
-    # Mostly nothing has changed, and a large book is not read twice.
-    return (version, held) if await store.follows.put(wanted) == version else await store.follows.load()

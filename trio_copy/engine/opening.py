@@ -13,8 +13,8 @@ from trio_copy.engine.borders.contract import Contract
 from trio_copy.engine.borders.market_asks import LeftOut, MarketAsks
 from trio_copy.engine.borders.quarantine import Quarantine
 from trio_copy.engine.borders.store_border import JudgedStore, judged_store
+from trio_copy.engine.follows_of_file import put_follows_of_file
 from trio_copy.engine.gate.facts_soon import FactsSoon, nobody_tells
-from trio_copy.engine.housekeeping import put_follows_of_file
 from trio_copy.engine.market_source.prices import Prices
 from trio_copy.engine.market_source.watched_tokens import WatchedTokens
 from trio_copy.engine.people.actors import act_by

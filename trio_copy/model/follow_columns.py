@@ -1,7 +1,9 @@
 """Many follows in little memory: columns of numbers, beside each name and each layer once."""
 
 from array import array
+from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from itertools import islice
 from operator import attrgetter
 from typing import Generic, TypeVar
 
@@ -16,6 +18,8 @@ _Name = TypeVar("_Name", bound=Hashable)
 _Told = TypeVar("_Told", bound=Hashable)
 Kind = tuple[str, Layer]
 """What many follows have in common: their source, and what is set for each alone."""
+AT_ONCE = 5_000
+"""Follows that are looked at before others have their turn: some milliseconds."""
 
 
 @define(eq=False)
@@ -33,37 +37,72 @@ class FollowColumns(Collection[Follow]):
 
     @classmethod
     def of(cls, follows: Iterable[Follow]) -> "FollowColumns":
-        """Return follows by columns; those that are so already, as they are."""
+        """Return follows by columns, each as it was told last; those that are so already, as they are."""
+        return follows if isinstance(follows, FollowColumns) else _last_of(cls.in_slices(follows)).latest()
+
+    @classmethod
+    def in_slices(cls, follows: Iterable[Follow], at_once: int = AT_ONCE) -> "Iterator[FollowColumns]":
+        """Put follows of which each is told once into columns, so many at once; the last that is yielded has them all."""
         if isinstance(follows, FollowColumns):
-            return follows
-        told = list(follows)
+            yield follows
+            return
         maker: ColumnsMaker[str, Kind] = ColumnsMaker(str, _as_it_is)
-        maker.add(
-            map(attrgetter("follower"), told),
-            map(attrgetter("leader"), told),
-            ((follow.source, follow.own) for follow in told),
-            map(attrgetter("version"), told),
-        )
-        return maker.columns.latest()
+        yield maker.columns
+        rest = iter(follows)
+        while told := list(islice(rest, at_once)):
+            maker.add(
+                map(attrgetter("follower"), told),
+                map(attrgetter("leader"), told),
+                ((follow.source, follow.own) for follow in told),
+                map(attrgetter("version"), told),
+            )
+            yield maker.columns
 
-    def of_source(self, source: str) -> Iterator[Follow]:
-        """Return the follows that somebody answers for, without making the others."""
-        wanted = {number for number, (of, _) in enumerate(self.kinds) if of == source}
-        return (self.make(row) for row, kind in enumerate(self.of_kind if wanted else ()) if kind in wanted)
+    def of_source(self, source: str, at_once: int = AT_ONCE) -> Iterator[list[Follow]]:
+        """Yield the follows that somebody answers for, in slices, without making the others."""
+        return self._of_kinds(lambda of, own: of == source, at_once)
 
-    def that_set(self, path: str) -> Iterator[Follow]:
-        """Return the follows for which a setting is set, without making the others."""
-        wanted = {number for number, (_, own) in enumerate(self.kinds) if any(name == path for name, _ in own)}
-        return (self.make(row) for row, kind in enumerate(self.of_kind if wanted else ()) if kind in wanted)
+    def that_set(self, path: str, at_once: int = AT_ONCE) -> Iterator[list[Follow]]:
+        """Yield the follows for which a setting is set, in slices, without making the others."""
+        return self._of_kinds(lambda of, own: any(name == path for name, _ in own), at_once)
+
+    def _of_kinds(self, wanted: Callable[[str, Layer], bool], at_once: int) -> Iterator[list[Follow]]:
+        """Yield a list for each slice that was looked at, also where it is empty."""
+        numbers = set[int]()
+        for at in range(0, len(self.kinds), at_once):
+            slice_of_kinds = enumerate(self.kinds[at : at + at_once], at)
+            numbers.update(number for number, kind in slice_of_kinds if wanted(*kind))
+            yield []
+        for at in range(0, len(self) if numbers else 0, at_once):
+            rows = enumerate(self.of_kind[at : at + at_once], at)
+            yield [self.make(row) for row, kind in rows if kind in numbers]
 
     def latest(self) -> "FollowColumns":
         """Return the same with each follow once, as it was told last."""
-        rows = {name: row for row, name in enumerate(zip(self.of_follower, self.of_leader, strict=True))}
+        return _last_of(self.latest_in_slices())
+
+    def latest_in_slices(self, at_once: int = AT_ONCE) -> "Iterator[FollowColumns]":
+        """Do as `latest` does, so many at once; the last that is yielded is what it returns."""
+        yield self
+        rows = dict[tuple[int, int], int]()
+        for at in range(0, len(self), at_once):
+            end = at + at_once
+            rows.update(
+                zip(zip(self.of_follower[at:end], self.of_leader[at:end], strict=True), range(at, end), strict=False)
+            )
+            yield self
         if len(rows) == len(self):
-            return self
-        told = (self.of_follower, self.of_leader, self.of_kind, self.versions)
-        kept = (array(column.typecode, map(column.__getitem__, rows.values())) for column in told)
-        return FollowColumns(self.followers, self.leaders, self.kinds, *kept)
+            return
+        kept, told = FollowColumns(self.followers, self.leaders, self.kinds), iter(rows.values())
+        while places := list(islice(told, at_once)):
+            for column, one in zip(kept.numbers, self.numbers, strict=True):
+                column.extend(map(one.__getitem__, places))
+            yield kept
+
+    @property
+    def numbers(self) -> "tuple[array[int], ...]":
+        """The columns, which are all of one length."""
+        return (self.of_follower, self.of_leader, self.of_kind, self.versions)
 
     def __iter__(self) -> Iterator[Follow]:
         return map(self.make, range(len(self)))
@@ -105,7 +144,7 @@ class ColumnsMaker(Generic[_Name, _Told]):
         columns.of_leader.extend(map(self._leaders.__getitem__, leaders))
         columns.of_kind.extend(map(self._kinds.__getitem__, kinds))
         columns.versions.extend(versions)
-        lengths = set(map(len, (columns.of_follower, columns.of_leader, columns.of_kind, columns.versions)))
+        lengths = set(map(len, columns.numbers))
         if len(lengths) > 1:
             raise ValueError(f"expected as many followers as leaders, kinds and versions, were {lengths}")
 
@@ -125,3 +164,8 @@ class _Numbers(dict[_T, int]):
 
 def _as_it_is(kind: Kind) -> Kind:
     return kind
+
+
+def _last_of(slices: Iterable[_T]) -> _T:
+    (last,) = deque(slices, maxlen=1)
+    return last

@@ -1,13 +1,14 @@
 """What people call leaders: shown where an address would stand, and told instead of one."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 
 from attrs import define, field
 
-from trio_copy.model.follow_columns import FollowColumns
+from trio_copy.model.follow_columns import AT_ONCE, FollowColumns
 from trio_copy.model.follows import Follow, TermsOfFollows
-from trio_copy.model.ids import Address
+from trio_copy.model.ids import Address, FollowerId
 
 NAME = "name"
 """The setting that says it, of a leader or of a follow."""
@@ -25,16 +26,35 @@ class LeaderNames:
 
     def learn(self, terms: TermsOfFollows, *books: Collection[Follow]) -> None:
         """Take over what the configuration and all follows say now; what the later books say counts for more."""
-        self._of_tables, self._of_follows, self._called = {}, {}, {}
-        for leader, own in terms.leaders.items():
-            name = dict(own).get(NAME)
-            if name:
-                self._of_tables[leader] = name
-                self._note(name, leader)
-        for follows in books:
-            named = follows.that_set(NAME) if isinstance(follows, FollowColumns) else follows
-            for follow in sorted(named, key=lambda follow: follow.key):
-                self.note(follow)
+        for _ in self.learn_in_slices(terms, *books):
+            pass
+
+    def learn_in_slices(
+        self, terms: TermsOfFollows, *books: Collection[Follow], at_once: int = AT_ONCE
+    ) -> Iterator[None]:
+        """Do as `learn` does, so many at once. Between two slices all names are as before; what is noted then is not taken over."""
+        fresh = LeaderNames()
+        leaders = iter(terms.leaders.items())
+        while slice_of_leaders := list(islice(leaders, at_once)):
+            for leader, own in slice_of_leaders:
+                name = dict(own).get(NAME)
+                if name:
+                    fresh._of_tables[leader] = name
+                    fresh._note(name, leader)
+            yield
+        for book in books:
+            named_by = dict[Address, FollowerId]()
+            for named in _that_name(book, at_once):
+                for follow in named:
+                    name = dict(follow.own).get(NAME)
+                    if name:
+                        fresh._note(name, follow.leader)
+                        # Of several that name one leader, the last by follower.
+                        if follow.follower >= named_by.get(follow.leader, ""):
+                            named_by[follow.leader] = follow.follower
+                            fresh._of_follows[follow.leader] = name
+                yield
+        self._of_tables, self._of_follows, self._called = fresh._of_tables, fresh._of_follows, fresh._called
 
     def note(self, follow: Follow) -> None:
         """Take over what one follow says, the newest one of its leader."""
@@ -66,3 +86,13 @@ class LeaderNames:
         address = found[0].lower()
         name = self.of(address)
         return found[0] if name is None else f"{name} ({address[:6]}..{address[-4:]})"
+
+
+def _that_name(follows: Collection[Follow], at_once: int) -> Iterator[Iterable[Follow]]:
+    """Yield the follows that may name their leader, in slices."""
+    if isinstance(follows, FollowColumns):
+        yield from follows.that_set(NAME, at_once)
+        return
+    rest = iter(follows)
+    while told := list(islice(rest, at_once)):
+        yield told

@@ -18,6 +18,7 @@ from trio_copy.engine.shards.shard import Shard
 from trio_copy.errors import LeaseLost, StoreUnavailable
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import Code, CopyTask, End
+from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.logs import BlockRef
 from trio_copy.model.positions import PositionKey
@@ -64,6 +65,21 @@ async def test_what_was_open_closes_its_lane_until_it_is_proven(clock: Clock) ->
         venue.hide = False
         assert await rig.wait_ends(buy(1), behind) == [(End.FILLED, None)] * 2
     assert len(venue.sent) == 3
+
+
+async def test_what_was_being_sent_may_be_at_the_venue(clock: Clock) -> None:
+    """A process that dies between the write and the answer: the order is in doubt, and asked about, and not sent again."""
+    data = MemoryData()
+    async with open_rig(open_store=on_memory(data)) as rig:
+        rig.executor.script, venue = ["hang"], rig.executor
+        await rig.take_in(buy(1))
+        await trio.sleep(1)
+        assert [order.state for order in rig.open_orders()] == [OrderState.PLACED]
+        left = data.copy()
+    async with open_rig(open_store=on_memory(left), executor=venue) as rig:
+        assert [order.state for order in rig.open_orders()] == [OrderState.UNKNOWN]
+        assert await rig.wait_ends(buy(1)) == [(End.FILLED, None)]
+    assert len(venue.sent) == 1
 
 
 async def test_tasks_that_waited_go_on(clock: Clock) -> None:
@@ -130,16 +146,17 @@ async def test_after_an_unclean_end_tasks_are_taken_up_one_by_one(clock: Clock) 
 async def test_after_an_unclean_end_exits_are_taken_up_first(clock: Clock) -> None:
     """However many entries wait for their turn."""
     books = on_memory()
-    entries = [waiting(number, token=number, not_before=NOW + 1) for number in range(1, 9)]
-    leave = sell(20, "bob", not_before=NOW + 1, deadline=NOW + 600)
+    entries = [waiting(number, token=10 + number, not_before=NOW + 1) for number in range(1, 9)]
+    leave = sell(20, not_before=NOW + 1, deadline=NOW + 600)  # of the same account, which read them in their order
     async with open_rig(open_store=books) as rig:
-        await rig.hold("bob")
+        await rig.hold()
         await rig.take_in(*entries, leave)
         await rig.shard.writer.flush()
     await trio.sleep(2)
     async with open_rig(open_store=books) as rig:
+        assert rig.executor.sent == []
         await rig.wait_ends(*entries, leave)
-        assert rig.executor.sent[0].wallet.follower == "bob"
+        assert rig.executor.sent[0].side is Side.SELL
 
 
 async def test_a_task_that_ends_the_process_three_times_is_a_dead_letter(clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """From a lane to a recorded end: what may be sent, when, how often, and what is written down about it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import ALICE, NOW, make_signal, usd
-from tests.engine.rig import LEASE_S, Rig, buy, on_memory, open_rig, sell
+from tests.engine.rig import LEASE_S, Rig, buy, on_memory, on_sqlite, open_rig, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.budgets import day_of
 from trio_copy.accounts.commands import Answer, SetMode
@@ -20,6 +21,8 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.model.units import NO_SHARES, NO_USD, Rounding, Shares
+from trio_copy_memory.accounts import MemoryAccounts
+from trio_copy_sqlite.accounts import SqliteAccounts
 
 Clock = trio.testing.MockClock
 
@@ -37,6 +40,34 @@ async def test_a_filled_order_is_booked_and_settled(clock: Clock) -> None:
         assert await rig.store.history.documents("order") == []
         assert len(await rig.store.history.documents("position")) == 1
     assert len(rig.executor.sent) == 1
+
+
+@pytest.mark.parametrize("accounts", [MemoryAccounts, SqliteAccounts], ids=["memory", "sqlite"])
+async def test_nothing_is_sent_before_it_is_durable(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, accounts: type[Any], tmp_path: Path
+) -> None:
+    """However long the store takes for the write that places an order: it is there when the first byte leaves."""
+    write = accounts.write
+
+    async def slowly(*words: Any) -> None:
+        await trio.sleep(1)
+        await write(*words)
+
+    async with open_rig(open_store=on_memory() if accounts is MemoryAccounts else on_sqlite(tmp_path)) as rig:
+        submit, found = rig.executor.submit, list[tuple[float, list[str]]]()
+
+        async def look(order: Order) -> ExecutionReport:
+            found.append((rig.wall(), [document.name for document in await rig.store.history.documents("order")]))
+            answer: ExecutionReport = await submit(order)
+            return answer
+
+        monkeypatch.setattr(accounts, "write", slowly)
+        rig.executor.submit = look
+        began = rig.wall()
+        assert await rig.end_of(buy()) == [(End.FILLED, None)]
+        ((sent_at, durable),) = found
+        assert sent_at >= began + 1
+        assert len(durable) == 1
 
 
 @pytest.mark.parametrize(
