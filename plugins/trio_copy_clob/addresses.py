@@ -8,6 +8,7 @@ import trio
 from attrs import frozen
 
 from trio_copy.ports import OpenSocket
+from trio_copy.unreachable import why_unreachable
 from trio_copy_clob.tls import client_tls
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -67,7 +68,7 @@ async def dial(
     try:
         stream = await open_socket(origin.host, origin.port)
     except ValueError as error:  # of a host that cannot be a name
-        raise OSError(f"no such host: {error}") from error
+        raise OSError(why_unreachable(error)) from error
     if origin.scheme not in _SECURE:
         return stream
     secured = (
@@ -79,7 +80,7 @@ async def dial(
         await secured.do_handshake()
     except trio.BrokenResourceError as error:
         await trio.aclose_forcefully(stream)
-        raise OSError(f"no TLS: {error.__cause__ or 'the connection ended'}") from error
+        raise OSError(why_unreachable(error)) from error
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise

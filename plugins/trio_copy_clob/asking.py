@@ -116,9 +116,8 @@ class Asker:
             return _Failure("region or datacentre is blocked (HTTP 403 with a page of Cloudflare)", again=False)
         words = "a page" if _is_page(response) else clean(response.content[:_LONGEST_WORDS].decode(errors="replace"))
         after_s = told_s(response.headers.get("retry-after", ""), self.wall())
-        return _Failure(
-            f"HTTP status {status}: {words}", again=status in _AGAIN or status >= 500 or status < 300, told_s=after_s
-        )
+        why = f"HTTP status {status}" + (f": {words}" if words else "")
+        return _Failure(why, again=status in _AGAIN or status >= 500 or status < 300, told_s=after_s)
 
     def _unavailable(self, route: Route, why: str) -> MarketsUnavailable:
         name = self.hosts[route.host].name

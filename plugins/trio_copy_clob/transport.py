@@ -18,6 +18,7 @@ from attrs import define, field
 
 from trio_copy.model.values import value
 from trio_copy.ports import OpenSocket
+from trio_copy.unreachable import why_unreachable
 from trio_copy_clob.addresses import Origin, dial, origin_of
 from trio_copy_clob.peak import Peak
 from trio_copy_clob.plain_answers import Answered, plain_answer
@@ -233,7 +234,7 @@ class H11Transport(httpx.AsyncBaseTransport):
         try:
             connection = await self._connect(pool.origin)
         except OSError as error:
-            raise httpx.ConnectError(error.strerror or str(error) or type(error).__name__) from error
+            raise httpx.ConnectError(why_unreachable(error)) from error
         try:
             return await self._talk(pool, connection, asked)
         except _NoAnswer as error:

@@ -11,6 +11,7 @@ from trio_websocket import WebSocketConnection as WebSocket
 from wsproto.utilities import ProtocolError
 
 from trio_copy.ports import OpenSocket
+from trio_copy.unreachable import why_unreachable
 from trio_copy_clob.addresses import dial, origin_of
 
 __all__ = ["PING_S", "SILENCE_S", "Lost", "WebSocket", "hold"]
@@ -57,8 +58,10 @@ async def hold(
     try:
         with trio.fail_after(timeout_s):
             stream = await dial(origin, open_socket, tls)
-    except (OSError, trio.TooSlowError) as error:
-        raise Lost(f"cannot connect: {_said(error)}") from error
+    except trio.TooSlowError as error:
+        raise Lost(f"cannot connect: {_words(error)}") from error
+    except OSError as error:
+        raise Lost(f"cannot connect: {why_unreachable(error)}") from error
     try:
         async with trio.open_nursery() as nursery:
             guarded = _Counted(stream)
@@ -127,8 +130,4 @@ def _words(error: BaseException) -> str:
         case trio.TooSlowError():
             return "it does not answer"
         case _:
-            return _said(error)
-
-
-def _said(error: BaseException) -> str:
-    return str(error)[:200] or type(error).__name__
+            return str(error)[:200] or type(error).__name__

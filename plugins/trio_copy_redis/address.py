@@ -7,7 +7,6 @@
 TLS takes `?ssl_ca_certs=FILE`, `ssl_certfile=FILE`, `ssl_keyfile=FILE` and, for tests only, `ssl_cert_reqs=none`.
 """
 
-import os
 import ssl
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -18,6 +17,7 @@ from redis.connection import parse_url
 
 from trio_copy.errors import ConfigError
 from trio_copy.ports import OpenSocket
+from trio_copy.unreachable import why_unreachable
 from trio_copy_redis.answers import Broken
 
 _PORTS = {"sentinel": 26379, "cluster": 6379, "": 6379}
@@ -142,7 +142,7 @@ async def open_stream(address: Address, open_socket: OpenSocket, timeout_s: floa
     except trio.TooSlowError:
         raise Broken(f"{address.name}: no connection within {timeout_s:g} s") from None
     except (OSError, ssl.SSLError, trio.BrokenResourceError) as error:
-        raise Broken(f"{address.name}: {_plain(error)}") from error
+        raise Broken(f"{address.name}: {why_unreachable(error)}") from error
 
 
 async def _secured(tcp: trio.abc.Stream, context: ssl.SSLContext, host: str) -> trio.abc.Stream:
@@ -153,16 +153,6 @@ async def _secured(tcp: trio.abc.Stream, context: ssl.SSLContext, host: str) -> 
         await trio.aclose_forcefully(tcp)
         raise
     return stream
-
-
-def _plain(error: BaseException) -> str:
-    """Say what a failed connection attempt failed of: Trio's own text counts the addresses it has tried."""
-    cause = error.__cause__ or error
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    if isinstance(cause, OSError) and cause.errno is not None and not isinstance(cause, ssl.SSLError):
-        return os.strerror(cause.errno).lower()
-    return str(cause)
 
 
 def _address(url: str, port: int) -> Address:

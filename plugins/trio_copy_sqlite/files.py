@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,12 +21,25 @@ _LOG_PAGES = 4_000
 CHECKED_BYTES = 64 * 2**20
 """A file of at most this size is looked through at a start, which takes a fraction of a second."""
 _WAL_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+_UNWRITTEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 _BESIDE = ("", "-wal", "-shm")
 
 
 def file_of(place: str) -> Path:
     """Return the one name of a file: two names of it must meet at one lock."""
     return Path(place).expanduser().resolve()
+
+
+def why_failed(error: OSError | sqlite3.Error) -> str:
+    """Say why a file failed, and what to do where the process itself may not have more: the system calls that a broken disk."""
+    if isinstance(error, OSError):
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return "too many open files: raise the limit of the process (ulimit -n, LimitNOFILE= of systemd)"
+        return error.strerror or str(error)
+    largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if largest != resource.RLIM_INFINITY and getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNWRITTEN:
+        return f"{error}; a file of this process has at most {largest} bytes (ulimit -f, LimitFSIZE= of systemd)"
+    return str(error)
 
 
 @define(eq=False)
@@ -128,13 +142,13 @@ def _lock(path: Path, locked: str, name: str, *, tell_who: bool) -> Iterator[Non
     try:
         lock = os.open(locked, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError([f"{name}: {path} cannot be locked: {error.strerror}"]) from None
+        raise ConfigError([f"{name}: {path} cannot be locked: {why_failed(error)}"]) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno != errno.EWOULDBLOCK:
-                raise ConfigError([f"{name}: {path} cannot be locked: {error.strerror}"]) from None
+                raise ConfigError([f"{name}: {path} cannot be locked: {why_failed(error)}"]) from None
             told = os.read(lock, 32).decode(errors="replace").strip() if tell_who else ""
             raise ConfigError(
                 [
@@ -168,7 +182,7 @@ def _connection(path: Path, name: str) -> Iterator[sqlite3.Connection]:
     except (OSError, sqlite3.Error) as error:
         if connection is not None:
             connection.close()
-        raise ConfigError([f"{name}: {path} cannot be used: {error}"]) from None
+        raise ConfigError([f"{name}: {path} cannot be used: {why_failed(error)}"]) from None
     except ConfigError:
         if connection is not None:
             connection.close()

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from trio_copy.errors import StoreError, StoreUnavailable
 from trio_copy.ports import InThread
-from trio_copy_sqlite.files import Files
+from trio_copy_sqlite.files import Files, why_failed
 from trio_copy_sqlite.reader import Reader
 
 _T = TypeVar("_T")
@@ -118,7 +118,13 @@ class Writer:
 
     def _break(self, calls: list[_Call], error: Exception) -> None:
         # Which of the pages reached the disk is not known any more: trusting the next commit would be guessing.
-        told = str(error) if isinstance(error, sqlite3.Error | StoreError) else repr(error)
+        match error:
+            case sqlite3.Error():
+                told = why_failed(error)
+            case StoreError():
+                told = str(error)
+            case _:
+                told = repr(error)
         self._broken = self._broken or f"the SQLite file failed: {told}"
         for call in calls:
             call.error = StoreUnavailable(self._broken)

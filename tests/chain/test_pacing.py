@@ -190,7 +190,7 @@ def test_troubles_of_two_nodes_are_two() -> None:
     troubles.note("rate-limited", "two", "two: no", 1.0)
     troubles.over("rate-limited", "one", 40.0)
 
-    assert lines == ["one: no", "two: no", "one: over, after 1 times in 0 s"]
+    assert lines == ["one: no", "two: no", "one: over, after 1 time in 0 s"]
 
 
 def test_a_growing_time_stays_finite() -> None:

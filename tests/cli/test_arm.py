@@ -137,6 +137,18 @@ def test_arming_shows_the_limits_and_wants_the_names_typed(
     assert re.search(r"hot is armed until .* UTC; to end it: trio-copy disarm hot --conf ", told)
 
 
+def test_what_was_armed_is_told_to_a_program_in_json_alone(conf: Path, capsys: Capture) -> None:
+    """A question is no JSON, so it has to be answered before."""
+    assert main(["arm", "hot", "--json"]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert "--yes: expected it beside --json" in said.err
+    assert main(["arm", "hot", "--json", "--yes"]) == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["wallet"], row["armed"]) == ("hot", "yes")
+    assert row["until"]
+
+
 def test_a_raised_limit_ends_it_and_a_lowered_one_does_not(conf: Path, capsys: Capture) -> None:
     """Whoever armed it had seen the smaller number."""
     assert main(["arm", "hot", "--yes"]) == 0

@@ -255,6 +255,19 @@ def test_check_connect_says_what_does_not_answer(tmp_path: Path, capsys: Capture
     assert lines[-1] == "  ok     store sqlite: not there yet; the first run makes it"
 
 
+def test_a_proxy_of_the_environment_is_said_not_to_be_used(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is the only way out, nothing else would explain that nobody answers; what is in its address is not told."""
+    conf = written(tmp_path, GOOD.replace("wss://node.example", "ws://127.0.0.1:1"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:password@127.0.0.1:3128")
+
+    assert main(["check", str(conf), "--connect"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "  HTTPS_PROXY: not used; connections go straight to nodes and venue"
+    )
+
+
 def test_what_a_market_source_knows_is_not_asked_of_a_file(tmp_path: Path, capsys: Capture) -> None:
     """Filters, own exits and reverse copies need no catalog beside it; that it runs is said."""
     asks = '[follow.filters]\nkeyword_allow = ["btc"]\nmax_spread_bps = 500\n[follow.size]\ndirection = "reverse"\n'

@@ -453,6 +453,22 @@ def test_a_user_without_a_home_is_told_so(
     assert line.startswith("expected $HOME to be set")
 
 
+@pytest.mark.parametrize("words", [["check", "{conf}"], ["pnl", "--conf", "{conf}"], ["run", "{conf}", "--for", "1s"]])
+def test_whoever_stands_in_a_folder_that_was_removed_is_told_so(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """A terminal that was left open; a service whose folder was made anew. No relative path leads anywhere."""
+    conf = tmp_path / "books.toml"
+    conf.write_text((Path(__file__).parents[2] / "conf" / "books.toml").read_text())
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert main([word.format(conf=conf) for word in words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("the folder in which this was started was removed")
+
+
 def test_a_missing_file_is_one_line(capsys: Capture) -> None:
     """A wrong path is bad input, not a traceback."""
     assert main(["check", "/nowhere/conf.toml"]) == 2

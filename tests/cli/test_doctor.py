@@ -294,3 +294,5 @@ def test_on_paper_there_is_nothing_to_look_at(tmp_path: Path, capsys: Capture) -
     conf.write_text(text[:hot] + text[paper:].replace('"hot"', '"paper"'))
     assert main(["doctor", str(conf)]) == 0
     assert "no wallet has a key" in capsys.readouterr().out
+    assert main(["doctor", str(conf), "--json"]) == 0
+    assert not capsys.readouterr().out

@@ -408,3 +408,13 @@ def test_one_key_sends_in_one_order(conf: Path) -> None:
     assert [problem.split(":")[0] for problem in problems] == [f"wallet.{one}.key" for one in apart]
     assert all("got that of wallet.a" in problem for problem in problems)
     assert apart
+
+
+def test_where_there_is_no_fleet_a_program_is_told_nothing(tmp_path: Path, capsys: Capture) -> None:
+    """A sentence is for people."""
+    conf = tmp_path / "conf.toml"
+    conf.write_text((Path(__file__).parents[2] / "conf" / "books.toml").read_text())
+    assert main(["fleet", "status", "--conf", str(conf)]) == 0
+    assert "there is no fleet" in capsys.readouterr().out
+    assert main(["fleet", "status", "--conf", str(conf), "--json"]) == 0
+    assert not capsys.readouterr().out

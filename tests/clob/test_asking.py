@@ -2,13 +2,19 @@
 
 from typing import Any
 
+import httpx  # noqa: ASYNC127  as the plugin
 import pytest
 import trio
 import trio.testing
 
+from tests.builders import NOW
 from tests.clob.opened import open_venue
+from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import MarketsUnavailable
 from trio_copy.testing.market_server.faults import Body
+from trio_copy_clob.asking import Asker, Host
+from trio_copy_clob.pacing import TOKENS, pace_of
+from trio_copy_clob.troubles import Troubles
 
 Clock = trio.testing.MockClock
 
@@ -72,6 +78,27 @@ async def test_what_does_not_pass_is_told_once_and_once_that_it_is_over(
         assert len(await venue.source.books(venue.tokens)) == 8
         assert venue.kinds == ["markets-away", "markets-back"]
         assert venue.server.open_connections <= 4
+
+
+@pytest.mark.parametrize(
+    ("body", "said"), [(b"", "HTTP status 400"), (b"no such thing", "HTTP status 400: no such thing")]
+)
+async def test_a_refusal_is_told_in_as_many_words_as_it_has(body: bytes, said: str) -> None:
+    """One without any ends with its number, and not with a colon."""
+    told: list[tuple[str, str]] = []
+    refuses = httpx.MockTransport(lambda request: httpx.Response(400, content=body))
+    async with httpx.AsyncClient(transport=refuses) as client:
+        asker = Asker(
+            client=client,
+            hosts={"data": Host("https://data.example", "data.example", pace_of("data", 1.0))},
+            patience_s=1,
+            wall=lambda: NOW,
+            entropy=seeded_entropy(1),
+            troubles=Troubles(lambda kind, detail: told.append((kind, detail))),
+        )
+        with pytest.raises(MarketsUnavailable):
+            await asker.ask(TOKENS, lambda content: content)
+    assert told == [("markets-away", f"data.example: {said}")]
 
 
 async def test_whoever_is_blocked_does_not_ask_again_at_once(clock: Clock) -> None:

@@ -111,6 +111,22 @@ def test_every_command_reads_and_writes_through_the_redactor() -> None:
     ] == []
 
 
+def test_no_day_is_that_of_a_time_zone() -> None:
+    """Budgets, books and what is asked of them are in UTC, whatever TZ says; one function shows the reader's time of day."""
+    zoned = re.compile(
+        r"localtime|mktime|\.astimezone\(\)|\.today\(|fromtimestamp\((?![^()]*(\([^()]*\)[^()]*)*\bUTC\b)|'localtime'"
+    )
+    found = {
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for root in ("trio_copy", "plugins")
+        for path in (ROOT / root).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if zoned.search(line)
+    }
+
+    assert found == {'trio_copy/clock.py: return time.strftime("%H:%M:%S", time.localtime(unix_s))'}
+
+
 def test_no_clock_entropy_or_socket_outside_its_seam() -> None:
     """Time, chance and the network enter through one module each; everything else can be simulated."""
     forbidden = re.compile(

@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -312,6 +314,37 @@ async def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
 async def test_a_read_only_place_is_refused(tmp_path: Path) -> None:
     """Where nothing can be written nothing is started."""
     assert "cannot be locked" in await refusal(Path("/proc/trio-copy.db"))
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+async def test_a_process_without_a_file_to_spare_is_told_which_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """Wherever it comes to that: at one of the locks, or at the file itself."""
+    really, opened = os.open, 0
+
+    def open_one(path: str, flags: int, mode: int = 0o777) -> int:
+        nonlocal opened
+        opened += 1
+        if opened > left:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return really(path, flags, mode)
+
+    monkeypatch.setattr("trio_copy_sqlite.files.os.open", open_one)
+    assert "too many open files: raise the limit of the process (ulimit -n" in await refusal(tmp_path / "books.db")
+
+
+def test_a_process_whose_files_may_not_grow_is_told_by_how_much(tmp_path: Path) -> None:
+    """SQLite takes it for a broken disk."""
+    conf = tmp_path / "conf.toml"
+    conf.write_text(
+        (Path(__file__).parents[2] / "conf" / "books.toml").read_text().replace("books.db", f"{tmp_path}/books.db")
+    )
+    added = f"{sys.executable} -m trio_copy follow add alice 0x{'11' * 20} --conf {conf}"
+    ended = subprocess.run(["bash", "-c", f"ulimit -f 8; {added}"], capture_output=True, text=True)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.endswith("; a file of this process has at most 8192 bytes (ulimit -f, LimitFSIZE= of systemd)")
 
 
 async def test_a_lock_that_can_name_nobody_is_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import trio
 from attrs import define
 
 from trio_copy.errors import ConnectionLost
+from trio_copy.unreachable import why_unreachable
 
 _QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Of Linux."""
@@ -30,8 +31,7 @@ async def dial_network(url: str) -> trio.abc.Stream:
         return await _secured(_Acknowledged(tcp), parts.hostname) if parts.scheme == "wss" else _Acknowledged(tcp)
     except (OSError, ValueError, trio.BrokenResourceError) as error:
         # The URL may hold an API key or a password; the host alone says enough.
-        why = (isinstance(error, OSError) and error.strerror) or error
-        raise ConnectionLost(f"cannot connect to {parts.hostname}: {why}") from error
+        raise ConnectionLost(f"cannot connect to {parts.hostname}: {why_unreachable(error)}") from error
 
 
 @define(eq=False)

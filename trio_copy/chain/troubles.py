@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attrs import define, field
 
 from trio_copy.chain.pacing import Growing
+from trio_copy.model.counts import counted
 
 _AGAIN_S = 30.0
 _LONGEST_S = 3600.0
@@ -49,5 +50,5 @@ class Troubles:
         if standing is None or now - standing.last < _CALM_S:
             return
         del self._standing[kind, who]
-        times = f"{standing.times} times in {standing.last - standing.since:.0f} s"
-        self.tell(kind, f"{who + ': ' if who else ''}over, after {times}")
+        times = counted(standing.times, "time")
+        self.tell(kind, f"{who + ': ' if who else ''}over, after {times} in {standing.last - standing.since:.0f} s")

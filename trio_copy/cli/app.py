@@ -117,6 +117,11 @@ def _explain(error: BaseException, redactor: Redactor) -> int:
     if any(isinstance(leaf, RuntimeError) and str(leaf) == _HOMELESS for leaf in leaves):
         _tell("expected $HOME to be set: this user has no home, and a file is to lie below it (~)")
         return EXIT_BAD_INPUT
+    if any(isinstance(leaf, FileNotFoundError) for leaf in leaves) and not _stands_in_a_folder():
+        _tell(
+            "the folder in which this was started was removed: go to another one, or to the new one of that name (cd)"
+        )
+        return EXIT_BAD_INPUT
     if any(isinstance(leaf, OSError) and leaf.errno in (errno.EMFILE, errno.ENFILE) for leaf in leaves):
         # First, because finding out who is to blame opens files.
         _tell("too many open files: raise the limit of the process (ulimit -n, LimitNOFILE= of systemd)")
@@ -136,6 +141,15 @@ def _explain(error: BaseException, redactor: Redactor) -> int:
         _tell(line)
     bad_input = all(isinstance(leaf, (ConfigError, PluginError, WrongChain)) for leaf in leaves)
     return EXIT_BAD_INPUT if bad_input else EXIT_FAILED
+
+
+def _stands_in_a_folder() -> bool:
+    """Tell whether a path that does not begin with / can lead anywhere."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _lines(error: TrioCopyError) -> Sequence[str]:

@@ -81,7 +81,9 @@ def arm(
     if not _SHORTEST_S <= for_ <= _LONGEST_S:
         raise ConfigError([f"--for: expected from {Time(_SHORTEST_S)} to {Time(_LONGEST_S)}, got {for_}"])
     until = anchored_wall_clock()() + for_
-    for name in names:
+    if json and not yes:
+        raise ConfigError(["--yes: expected it beside --json, for a question is no JSON; nothing was armed"])
+    for name in () if json else names:
         out(_limits(plan, name))
     _expect_agreement(names, until, yes=yes)
     for name in names:
@@ -98,7 +100,10 @@ def arm(
             raise ConfigError(
                 [f"signing.folder: {plan.settings.signing.path}: {error.strerror}; {name} is not armed"]
             ) from None
-        out(f"{name} is armed until {moment(until)}; to end it: {suggested('disarm', name, conf=plan.path)}")
+        if not json:
+            out(f"{name} is armed until {moment(until)}; to end it: {suggested('disarm', name, conf=plan.path)}")
+    if json:
+        show(_COLUMNS, [row for row in _rows(plan) if row.wallet in names], json=True, csv_=False, empty="")
     return 0
 
 

@@ -1,5 +1,6 @@
 """`trio-copy check CONF`"""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,9 @@ from trio_copy.errors import ConfigError, StoreError
 from trio_copy.model.counts import counted
 from trio_copy.model.follows import Follow
 from trio_copy.signing.keys import troubles_of, warning_of
+
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+"""What other programs take for a way out, and we do not: whoever reads every answer could change what is bought."""
 
 
 def check(
@@ -102,4 +106,7 @@ def _try_connections(plan: Plan) -> int:
         out(f"  {'ok' if one.ok else 'FAILED':<6} {one.name}: {one.told}")
     if not tried:
         out("  nothing to connect to: the chain begins with a run, and the store lives inside the process")
-    return 0 if all(one.ok for one in tried) else 1
+    good = all(one.ok for one in tried)
+    if not good and (proxies := [name for name in _PROXIES if os.environ.get(name)]):
+        out(f"  {', '.join(proxies)}: not used; connections go straight to nodes and venue")
+    return 0 if good else 1

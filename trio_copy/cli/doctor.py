@@ -52,7 +52,8 @@ def doctor(
     live = [name for name, table in plan.settings.wallet.items() if table.live]
     names = [name for name in live if name in wallet] if wallet else live
     if not names:
-        out("no wallet has a key: [wallet.NAME] with key and address; `trio-copy keys import NAME`")
+        if not json:
+            out("no wallet has a key: [wallet.NAME] with key and address; `trio-copy keys import NAME`")
         return 0
     require_native()
     keep_out_of_dumps()

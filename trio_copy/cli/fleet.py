@@ -71,7 +71,7 @@ def status(*fleets: Fleets, redactor: Redact, conf: Conf = None, json: Json = Fa
     plan = find_plan(conf, redactor)
     names = _names(plan, fleets)
     if not names:
-        out("there is no fleet: [fleet.NAME] with mnemonic or keys")
+        show(_COLUMNS, (), json=json, csv_=False, empty="there is no fleet: [fleet.NAME] with mnemonic or keys")
         return 0
     known = trio.run(partial(look, plan, _stations(plan, names)))
     rows = [_Row(one, one.state(plan.settings.fleet[one.station.fleet])) for one in known.operators]

@@ -12,6 +12,7 @@ import trio
 from attrs import define, field, frozen
 
 from trio_copy.ports import OpenSocket
+from trio_copy.unreachable import why_unreachable
 
 _CHUNK = _MOST_HEAD = 1 << 14
 _MOST_BODY = 1 << 18
@@ -70,7 +71,8 @@ class Asker:
                 return await _read(stream, protocol)
             return NoReply(why="no whole answer in time", sent=sent)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError, ValueError) as error:
-            return NoReply(why=f"{type(error).__name__}: {str(error)[:100]}".rstrip(": "), sent=sent)
+            why = f"{type(error).__name__}: {str(error)[:100]}".rstrip(": ") if sent else why_unreachable(error)
+            return NoReply(why=why, sent=sent)
         finally:
             if stream is not None:
                 await trio.aclose_forcefully(stream)
