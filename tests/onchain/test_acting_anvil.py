@@ -83,7 +83,7 @@ async def test_it_is_told_when_it_is_mined_and_when_it_is_for_good(trading: Trad
     assert told["input"].endswith(wanted.key), "whoever finds it on the chain knows what it was for"
 
 
-@pytest.mark.parametrize("wei", [0, 10**12], ids=["nothing", "less than its gas may cost"])
+@pytest.mark.parametrize("wei", [0, 10**15], ids=["nothing", "less than its gas may cost"])
 async def test_an_operator_without_coin_holds_up_no_act(
     venues: tuple[Node, Deployed], market: Market, wei: int
 ) -> None:
