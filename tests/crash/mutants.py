@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
+from math import inf
 from typing import Any
 
 import trio
@@ -50,8 +51,8 @@ def place_before_the_lane_is_free() -> None:
     """Give out the next task of a lane while one of it is under way, or not proven."""
     take = Lanes.take_nowait
 
-    def broken(self: Lanes, *, entries: bool = True) -> Queued | None:
-        queued = take(self, entries=entries)
+    def broken(self: Lanes, *, room: float = inf) -> Queued | None:
+        queued = take(self, room=room)
         if queued is not None:
             self.free(queued.lane, queued)
         return queued
