@@ -32,6 +32,7 @@ from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.causes import kind_of, until
 from trio_copy_onchain.fleet.balances import Balances
+from trio_copy_onchain.fleet.coin import Coin
 from trio_copy_onchain.fleet.watching import GasMoney
 from trio_copy_onchain.holdings.polymarket import POLYGON, Polymarket
 from trio_copy_onchain.looking import Looking
@@ -191,7 +192,10 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
     operators.know((*context.wallets, *(fleet.funding for fleet in context.fleets if fleet.funding is not None)))
     markets, margins = Markets(chain, settings), Margins(settings.gas_margin_bps)
     looking = Looking(chain=chain, markets=markets, operators=operators, contracts=contracts, margins=margins)
-    acts = Carrying(chain=chain, operators=operators, settings=settings, contracts=contracts, wall=context.wall)
+    coin = Coin(chain=chain, balances=balances)
+    acts = Carrying(
+        chain=chain, operators=operators, settings=settings, contracts=contracts, wall=context.wall, coin=coin
+    )
     executor = OnchainExecutor(
         context=context,
         settings=settings,
@@ -206,6 +210,7 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
             contracts=contracts,
             margins=margins,
             max_gas=settings.max_gas,
+            coin=coin,
         ),
         looking=looking,
         acts=acts,

@@ -1,21 +1,17 @@
 """The way of an order to the chain: who carries it, an estimate, the guard's release, a nonce, and the wait for a block."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
 
 import trio
 from attrs import define, evolve, field
 
 from trio_copy.errors import ChainError, ExecutorError, OrderNotSent, OrderUncertain
-from trio_copy.model.coins import Coins
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import Address
 from trio_copy.model.orders import ExecutionReport, Order, Status
 from trio_copy.ports import Signer, Spending
 from trio_copy_onchain.asking.chain import Chain
-from trio_copy_onchain.asking.questions import side_by_side
 from trio_copy_onchain.causes import body_of, cause_of, kind_of
+from trio_copy_onchain.fleet.coin import Coin
 from trio_copy_onchain.holdings.lacking import taken_by
 from trio_copy_onchain.looking import Looking
 from trio_copy_onchain.margins import Margins
@@ -23,7 +19,6 @@ from trio_copy_onchain.markets import Markets, Terms
 from trio_copy_onchain.operators import Operators
 from trio_copy_onchain.outcomes import ended
 from trio_copy_onchain.placing import Body, swap_again
-from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.known_gas import KnownGas
 from trio_copy_onchain.sending.operator import NoCoin, Operator, Unfit
 from trio_copy_onchain.sending.trying import Like, Refusal, with_gas
@@ -42,7 +37,7 @@ class Submitting:
     contracts: WalletContracts
     margins: Margins
     max_gas: int
-    _coin_turn: trio.Lock = field(factory=trio.Lock)
+    coin: Coin
     _known_gas: KnownGas = field(factory=KnownGas)
 
     async def submit(self, order: Order, until: float) -> ExecutionReport:
@@ -79,8 +74,7 @@ class Submitting:
         self, order: Order, among: Sequence[tuple[Operator, Signer]], until: float
     ) -> tuple[Operator, Signer]:
         """Wait until somebody may carry an order. Raises `OrderNotSent` where nobody can, or not in time."""
-        if len(among) > 1:
-            await self._look_at_coin([operator.address for operator, _ in among], until)
+        await self.coin.look([operator for operator, _ in among], until)
         is_exit = order.side is Side.SELL
         while (picked := self.operators.pick(order.key, among, is_exit=is_exit)) is None:
             with trio.move_on_at(until):
@@ -88,17 +82,6 @@ class Submitting:
             if trio.current_time() >= until:
                 raise OrderNotSent("every operator has as much on its way as it may")
         return picked
-
-    async def _look_at_coin(self, operators: Sequence[Address], until: float) -> None:
-        """Learn what operators have that nobody has looked at lately: of a fleet that nobody fills up, all of them."""
-        balances = self.operators.balances
-        if not balances.old(operators, trio.current_time()):
-            return
-        async with self._coin_turn:
-            old = balances.old(operators, trio.current_time())
-            with suppress(ChainError):
-                found = await side_by_side([partial(self.chain.balance, one, until) for one in old])
-                balances.note(dict(zip(old, found, strict=True)), trio.current_time())
 
     async def _send(
         self,
@@ -134,7 +117,7 @@ class Submitting:
                         answer = await self._explained(order, body, terms, answer, until)
                     return _refused(order, answer)
                 cause = answer
-                await self._expect_coin(operator, cause, until)
+                await self.coin.expect(operator, cause, until)
                 assert isinstance(cause.purpose, Spending)
                 await signer.release(cause.purpose, cause.released)
             try:
@@ -144,22 +127,6 @@ class Submitting:
             finally:
                 self.operators.wake()
         return await self._wait(order, operator, until)
-
-    async def _expect_coin(self, operator: Operator, cause: Cause, until: float) -> None:
-        """Expect that an operator can pay what its transaction may cost, as far as anybody knows. Raises `NoCoin`."""
-        balances, address = self.operators.balances, operator.address
-        wei = balances.of(address)
-        if wei is None:
-            return
-        with suppress(ChainError):
-            fees = await operator.fees.now(until)
-            most = 0 if fees is None else cause.gas * fees.max_fee
-            if wei < most:  # by now it may have been filled up
-                wei = await self.chain.balance(address, until)
-                balances.note({address: wei}, trio.current_time())
-            if wei < most:
-                operator.pause(f"{Coins(wei)}, and its gas may cost {Coins(most)}")
-                raise NoCoin(f"operator {address} cannot pay for gas")
 
     async def _explained(self, order: Order, body: Body, terms: Terms, refusal: Refusal, until: float) -> Refusal:
         """Say what the wallet lacks, which the words of a refusal do not tell; the same words where nobody knows."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
+from math import inf
 from typing import Any
 
 import trio
@@ -20,7 +21,7 @@ from trio_copy.accounts.events import Placed
 from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, not_sent
 from trio_copy.engine.sending.execution import Execution
 from trio_copy.engine.shards.grants import Grants
-from trio_copy.engine.shards.lanes import Lanes, Queued, Room
+from trio_copy.engine.shards.lanes import Lanes, Queued
 from trio_copy.engine.shards.progress import Progress
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.writing import Batch, Writer
@@ -50,7 +51,7 @@ def place_before_the_lane_is_free() -> None:
     """Give out the next task of a lane while one of it is under way, or not proven."""
     take = Lanes.take_nowait
 
-    def broken(self: Lanes, *, room: Room = Room.ANY) -> Queued | None:
+    def broken(self: Lanes, *, room: float = inf) -> Queued | None:
         queued = take(self, room=room)
         if queued is not None:
             self.free(queued.lane, queued)

@@ -24,6 +24,7 @@ from tests.onchain.executing import KeptJournal, Signing, Trading, open_trading
 from tests.onchain.faulting import Crash, Wall
 from tests.onchain.test_asking_anvil import open_asked
 from trio_copy.errors import OrderNotSent
+from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import SignatureType
 from trio_copy.model.units import MICRO
 from trio_copy.ports import Deed, Done
@@ -80,6 +81,35 @@ async def test_it_is_told_when_it_is_mined_and_when_it_is_for_good(trading: Trad
     assert (landed.done, landed.transaction) == (Done.LANDED, mined.transaction)
     told = await trading.market.ask("eth_getTransactionByHash", landed.transaction)
     assert told["input"].endswith(wanted.key), "whoever finds it on the chain knows what it was for"
+
+
+@pytest.mark.parametrize("wei", [0, 10**15], ids=["nothing", "less than its gas may cost"])
+async def test_an_operator_without_coin_holds_up_no_act(
+    venues: tuple[Node, Deployed], market: Market, wei: int
+) -> None:
+    """Bound to that one, it would wait until somebody gives him some: asked for again, it is the same act."""
+    key, wallet = await fund(market, SAFE)
+    safe = market.deployed.safe
+    await market.ask("anvil_impersonateAccount", safe)
+    await market.ask("anvil_setBalance", safe, hex(10**18))
+    await market.chain.do(safe, safe, "addOwnerWithThreshold(address,uint256)", KEY.address, 1)
+    await market.ask("anvil_setBalance", KEY.address, hex(wei))
+    async with (
+        open_asked(venues[0]) as chain,
+        open_trading(
+            market,
+            chain.nodes,
+            time.time,
+            signing=Signing(KEY),
+            others=[Signing(key)],
+            wallet=evolve(wallet, fleet="ops"),
+        ) as trading,
+    ):
+        _, (rich, _) = trading.executor.operators.of(trading.wallet)
+        (first,) = await plan(trading, Deed.APPROVE, "10")
+        with rich.expecting(IntentKey("ee" * 32)):  # so the poor one has less to do
+            assert (await act(trading, timed(trading, first), within_s=5)).done is Done.MINED
+        assert await sent_by(market, KEY) == 0
 
 
 async def test_what_is_too_late_never_leaves(trading: Trading) -> None:

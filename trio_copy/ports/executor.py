@@ -139,7 +139,7 @@ class Executor(Protocol):
         """Name what must not run at once: orders of one lane are sent one after the other. Pure.
 
         For most venues follower and token are the lane; where a wallet's sendings have an order of their own, the wallet is.
-        What stands first says whose it is: when workers become few, one is left to whoever has none.
+        What stands first says whose it is: where workers become few, who has many leaves some to others.
         """
         ...
 

@@ -18,10 +18,11 @@ from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import read_signed
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.causes import kind_of
+from trio_copy_onchain.fleet.coin import Coin
 from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, acted_name
 from trio_copy_onchain.sending.cause import Cause
-from trio_copy_onchain.sending.operator import Operator
+from trio_copy_onchain.sending.operator import NoCoin, Operator
 from trio_copy_onchain.sending.trying import Refusal, with_gas
 from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate
@@ -45,6 +46,7 @@ class Carrying:
     settings: OnchainSettings
     contracts: WalletContracts
     wall: WallClock
+    coin: Coin
 
     async def act(self, act: Act, until: float) -> ActReport:
         """Do an act, or go on with it, until its end is known, or until `until` by Trio's clock; then it says how it stands.
@@ -61,12 +63,22 @@ class Carrying:
             if self.operators.holder(act.key) is None:
                 raise
             among = ()  # nobody may send for it any more; what has left is followed
-        while (picked := self.operators.pick(act.key, among)) is None:
-            with trio.move_on_at(until):
-                await self.operators.wait_room(among)
-            if trio.current_time() >= until:
-                return ActReport(done=Done.PENDING, why="every operator has as much on its way as it may")
-        operator, signer = picked
+        while True:
+            await self.coin.look([operator for operator, _ in among], until)
+            while (picked := self.operators.pick(act.key, among)) is None:
+                with trio.move_on_at(until):
+                    await self.operators.wait_room(among)
+                if trio.current_time() >= until:
+                    return ActReport(done=Done.PENDING, why="every operator has as much on its way as it may")
+            try:
+                return await self._carry(act, kind, *picked, until)
+            except NoCoin:
+                # It is paused by now. Nothing was signed, so that another one may carry it.
+                if len(among) < 2 or self.operators.holder(act.key) is not None:
+                    raise
+
+    async def _carry(self, act: Act, kind: WalletKind, operator: Operator, signer: Signer, until: float) -> ActReport:
+        """Have an operator do an act, or go on with it; see `act`. Raises `NoCoin` where it cannot pay, and nothing was signed."""
         report = ActReport(done=Done.PENDING)
         while True:
             if _may_begin(operator.binding(act.key)):
@@ -107,6 +119,7 @@ class Carrying:
         )
         if isinstance(answer, Refusal):
             return ActReport(done=Done.REFUSED, why=answer.words)
+        await self.coin.expect(operator, answer, until)
         operator.written.journal.put(acted_name(act.key), write_plain([1, act.until + _KEPT_S]))
         try:
             await operator.send(answer, until)

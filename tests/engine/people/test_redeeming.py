@@ -8,7 +8,7 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from tests.builders import ALICE, LEADER, NOW
+from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER
 from tests.engine.people.test_acting import CALL, KEY, WALLET, have_done, plan_of, request
 from tests.engine.sending.test_leaving import mine_for, resolved
 from tests.harness import World, make_test_plan, open_world, running_engine, with_follow_settings
@@ -274,6 +274,25 @@ async def test_what_a_follow_keeps_is_not_redeemed(clock: Clock, tmp_path: Path)
         await decide(world, WINS)
         await trio.sleep(60)
         assert (actor.planned, paid(world)) == ([], [])
+
+
+async def test_what_is_kept_of_one_leader_keeps_all_of_the_question(clock: Clock, tmp_path: Path) -> None:
+    """A wallet redeems all that it has of it, or nothing. A person is told which follow it is, once."""
+    actor = actor_of(paying())
+    plan = plan_for(tmp_path, actor)
+    (first, *others) = plan.settings.follow
+    kept = evolve(first, leader=OTHER_LEADER, leaving=Leaving(redeem=False))
+    plan = evolve(plan, settings=evolve(plan.settings, follow=(first, kept, *others)))
+    async with open_world() as world, running_engine(world, plan):
+        world.catalog.put(FACTS)
+        world.chain.mine(world.buy(token=WINS))
+        world.chain.mine(world.buy(OTHER_LEADER, token=WINS))
+        await world.recorder.wait_copies(3)
+        await settle(world)
+        await trio.sleep(60)
+        assert (actor.planned, paid(world)) == ([], [])
+        [told] = troubles(world)
+        assert f"leaving.redeem is false for copies of {OTHER_LEADER}" in told
 
 
 async def test_in_halt_all_nothing_is_sent(clock: Clock, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from tests.builders import ALICE, NOW
 from tests.engine.rig import buy, sell
-from trio_copy.engine.shards.lanes import Lanes, Queued, Room
+from trio_copy.engine.shards.lanes import Lanes, Queued
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Kind
 from trio_copy.model.ids import FollowerId, TaskId
@@ -373,20 +373,20 @@ def test_looking_at_what_is_over_leaves_nothing_behind() -> None:
     assert left == [0] * len(left) != []
 
 
-def test_what_is_left_to_others_is_given_to_them_alone() -> None:
-    """As long as a worker has an entry of somebody, the longest ready of those of whom none has one; exits go first, whoever's."""
+def test_who_has_many_entries_out_leaves_room_to_others() -> None:
+    """More than three times what there is room for are too many of one; exits go first, whoever's, and whatever the room."""
     lanes = Lanes(100)
-    first, second, other, _ = add(lanes, buy(1), buy(2, token=8), buy(3, "bob"), sell(4, token=9))
-    leaving = lanes.take_nowait(room=Room.NONE)
+    *hers, his, _ = add(lanes, *(buy(number, token=number) for number in range(6)), buy(7, "bob"), sell(8, token=9))
+    leaving = lanes.take_nowait(room=0)
     assert leaving is not None
     assert leaving.is_exit
-    assert lanes.take_nowait(room=Room.NONE) is None
-    assert lanes.take_nowait(room=Room.OF_OTHERS) is first
-    assert lanes.take_nowait(room=Room.OF_OTHERS) is other
-    assert lanes.take_nowait(room=Room.OF_OTHERS) is None
-    lanes.done(first)
-    assert lanes.take_nowait(room=Room.OF_OTHERS) is second
-    assert lanes.entries_out == 2
+    assert lanes.take_nowait(room=0) is None
+    assert [lanes.take_nowait(room=4 - out) for out in range(3)] == hers[:3]
+    assert lanes.take_nowait(room=1) is his
+    assert lanes.take_nowait(room=1) is None
+    lanes.done(hers[0])
+    assert lanes.take_nowait(room=1) is hers[3]
+    assert lanes.entries_out == 4
 
 
 async def test_a_worker_is_woken_by_what_comes(clock: Clock) -> None:
@@ -450,10 +450,10 @@ async def test_a_drain_wakes_no_worker_before_everything_is_over(clock: Clock) -
     """Hundreds may wait: for each task that ends, all of them would look whether it was the last one."""
     lanes, looks = Lanes(100), 0
 
-    def look() -> Room:
+    def look() -> float:
         nonlocal looks
         looks += 1
-        return Room.ANY
+        return 1
 
     held = add(lanes, *(buy(number) for number in range(10)))
     lanes.close_lane(held[0].lane, "order")
@@ -475,7 +475,7 @@ async def test_a_drain_ends_the_workers_when_what_none_may_take_is_taken_out(clo
     lanes = Lanes(100)
     (entry,) = add(lanes, buy(1))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(lanes.take, room=lambda: Room.NONE))
+        nursery.start_soon(partial(lanes.take, room=lambda: 0))
         lanes.close()
         await trio.testing.wait_all_tasks_blocked()
         lanes.remove(entry)

@@ -27,7 +27,7 @@ from trio_copy.engine.sending.markets import Markets
 from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.patience import Patience, Sends
 from trio_copy.engine.sending.shared_depth import SharedDepth, left_out
-from trio_copy.engine.shards.lanes import Lanes, Queued, Room
+from trio_copy.engine.shards.lanes import Lanes, Queued
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.worth import held_since, unrealised
 from trio_copy.engine.shards.writing import Batch
@@ -46,9 +46,6 @@ _AFTER_DEADLINE_S = 0.05
 """Whoever waits for a deadline looks at the clock when it is surely over."""
 _FOR_EXITS = 10
 """For so many workers there is one more, for exits alone."""
-_FOR_OTHERS = 4
-"""One of so many workers is left to entries of those of whom no worker has one: a wallet whose sends wait long, as for blocks,
-must not have them all."""
 _UNFOLLOWED = FollowSettings()
 """How exits are carried out whose follow was removed since."""
 
@@ -113,11 +110,8 @@ class Execution:
         """How many run at once: more than may have entries, which can all wait for the same book, or answer."""
         return self.settings.workers - -self.settings.workers // _FOR_EXITS
 
-    def _room(self) -> Room:
-        out, workers = self.lanes.entries_out, self.settings.workers
-        if out < workers - workers // _FOR_OTHERS:
-            return Room.ANY
-        return Room.OF_OTHERS if out < workers else Room.NONE
+    def _room(self) -> int:
+        return self.settings.workers - self.lanes.entries_out
 
     async def carry_out(self, queued: Queued, scope: trio.CancelScope) -> bool:
         """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting.

@@ -8,7 +8,7 @@ suspended wherever it stands.
 import heapq
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterator
-from enum import Enum
+from math import inf
 
 import trio
 from attrs import define, field
@@ -22,18 +22,12 @@ from trio_copy.model.positions import PositionKey
 LaneKey = tuple[str, ...]
 
 
-class Room(Enum):
-    """Which entries a worker may take; exits always."""
-
-    NONE = "none"
-    OF_OTHERS = "those of whom no other worker has one"
-    ANY = "any"
-
-    __hash__ = object.__hash__
+_OF_ROOM = 3
+"""Of whoever has more than so many times the entries out that there is room for, no further one is taken."""
 
 
-def _any() -> Room:
-    return Room.ANY
+def _endless() -> float:
+    return inf
 
 
 @define(eq=False)
@@ -179,11 +173,11 @@ class Lanes:
         """Let a task wait that was waiting before, room or not."""
         self._insert(queued, now)
 
-    async def take(self, *, rested: bool = False, room: Callable[[], Room] = _any) -> Queued | None:
+    async def take(self, *, rested: bool = False, room: Callable[[], float] = _endless) -> Queued | None:
         """Wait for a task that may be placed now, and take it with its lane; None once everything is over.
 
-        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now. What entries he
-        leaves, as `room` says, another one that is done with an entry has to ask for. Each is to be followed by `done`.
+        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now. `room` says how many
+        more entries there are workers for; what he leaves, another one that is done with an entry has to ask for. `done` follows.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
@@ -197,16 +191,14 @@ class Lanes:
                 return None
             await self._idle.park()
 
-    def take_nowait(self, *, room: Room = Room.ANY) -> Queued | None:
-        """Take a task that may be placed now, exits first; None when there is none."""
+    def take_nowait(self, *, room: float = inf) -> Queued | None:
+        """Take a task that may be placed now, exits first; None when there is none.
+
+        Who has many entries out leaves room to others: alone, three quarters are his, and of the rest the next one has as much.
+        """
         ready = self._exits or self._entries
-        match Room.ANY if self._exits else room:
-            case Room.ANY:
-                key = next(iter(ready), None)
-            case Room.OF_OTHERS:
-                key = next((lane for lane in ready if lane[0] not in self._out_of), None)
-            case Room.NONE:
-                key = None
+        most = inf if self._exits else _OF_ROOM * room
+        key = next((lane for lane in ready if self._out_of.get(lane[0], 0) < most), None)
         if key is None:
             return None
         del ready[key]
