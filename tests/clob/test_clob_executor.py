@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
-from attrs import evolve
+from attrs import define, evolve
 
 from tests.builders import POLYGON
 from tests.clob.traded import KEY, TOKEN, Traded, list_token, open_traded
@@ -20,6 +20,7 @@ from trio_copy.clock import anchored_wall_clock, wall_clock_from
 from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain, PluginError
 from trio_copy.model.breaches import breach_of_order
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, OrderId, TokenId
@@ -391,6 +392,38 @@ async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: C
         assert report.status is Status.REJECTED
         assert (await traded.executor.market(TOKEN)).tick == Price(100_000)
         assert requests["/clob/clob-markets"] == 2
+
+
+async def test_a_market_that_moved_to_another_exchange_is_read_anew(autojump_clock: Clock) -> None:
+    """Its book says so, while its terms are kept: an order for the exchange that it left would never be filled."""
+    async with open_traded() as traded:
+        assert (await traded.executor.market(TOKEN)).exchange == "v2"
+        list_token(traded.server, exchange=3)
+        assert (await traded.executor.market(TOKEN)).exchange == "v3"
+        assert traded.asked("/clob-markets") == 2
+
+
+@define
+class _Told:
+    """What a market source has told of any token, on whichever of its ways."""
+
+    fact: TokenFacts
+
+    def of(self, token_id: TokenId) -> TokenFacts | None:
+        return self.fact
+
+    async def soon(self, token_id: TokenId) -> TokenFacts | None:
+        raise AssertionError("terms are of the CLOB's host alone, and wait for nobody else")
+
+
+async def test_terms_are_read_anew_where_a_source_tells_of_a_change(autojump_clock: Clock) -> None:
+    """What they are by now, the CLOB says: an event only drops what is kept."""
+    told = _Told(TokenFacts(token_id=TOKEN, condition_id=f"0x{7:064x}", outcome="Yes", question="?", slot=0))
+    async with open_traded(facts=told) as traded:
+        for tick, reads in ((None, 1), (None, 1), (Price(100_000), 2), (Price(100_000), 2)):
+            told.fact = evolve(told.fact, tick=tick)
+            assert (await traded.executor.market(TOKEN)).tick == Price(10_000)
+            assert traded.asked("/clob-markets") == reads
 
 
 _ODD: list[dict[str, Any]] = [
