@@ -784,8 +784,18 @@ async def test_orders_keep_to_what_the_venue_takes_from_one_address(clock: Clock
         async with trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(send)
-        assert 4 <= ended.count("filled") <= 6
-        assert ended.count("not sent") == 20 - ended.count("filled")
+        sent = ended.count("filled")
+        assert 4 <= sent <= 6
+        assert ended.count("not sent") == 20 - sent
+
+
+async def test_what_is_called_off_counts_for_the_address_as_well(clock: Clock) -> None:
+    async with open_bench(Says(200, {"canceled": [OURS]})) as bench:
+        bench.posting.address_turns = bench.cancelling.address_turns = Turns(Bucket(5, free_at=trio.current_time()))
+        for turn in range(10):
+            await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+            assert len(bench.posts) == turn + 1
+        assert trio.current_time() >= 1.7
 
 
 async def test_an_order_is_cancelled_where_it_is_sent(clock: Clock) -> None:
