@@ -39,6 +39,7 @@ from trio_copy.testing.clob_venue import (
     Settled,
     Settles,
     Standing,
+    Tier,
     open_clob_venue,
 )
 from trio_copy.testing.conformance import EXECUTOR_CHECKS, name_of
@@ -582,6 +583,21 @@ async def test_wallets_are_made_ready_before_their_first_order(autojump_clock: C
         with pytest.raises(OrderNotSent, match="no entries of this wallet"):
             await traded.executor.submit(purchase)
         assert (await traded.executor.submit(sale)).shares
+
+
+async def test_a_tier_is_known_before_the_first_order_and_the_time_again_every_ten_minutes(
+    autojump_clock: Clock,
+) -> None:
+    """A burst of first orders goes as fast as the venue lets this signer; and clocks run apart."""
+    async with open_traded(wallets=(_WALLET,), faults={"tier": Tier.GOLD}) as traded:
+        await trio.sleep(5)
+        (signer,) = traded.executor._signers.values()
+        assert (signer.limits.orders.bucket.per_s, _posts(traded)) == (400, [])
+        before = traded.asked("/time")
+        await trio.sleep(590)
+        assert traded.asked("/time") == before
+        await trio.sleep(20)
+        assert traded.asked("/time") == before + 1
 
 
 def test_without_native_code_it_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
