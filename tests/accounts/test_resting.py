@@ -153,6 +153,7 @@ LIES: dict[str, Any] = {
     "less money": {"notional": Usd.parse(2)},
     "a smaller fee": {"fee": Usd(0)},
     "money for nothing more": {"fee": Usd.parse("0.11")},
+    "eleven millionths less": {"notional": Usd.parse("2.549989")},
     "killed": {"status": Status.KILLED, "shares": Shares(0), "notional": Usd(0), "fee": Usd(0)},
     "ended with fewer": {"status": Status.PARTIAL, "shares": Shares.parse(4), "notional": Usd.parse(2)},
 }
@@ -168,6 +169,39 @@ def test_what_is_booked_is_not_taken_back_by_a_word(how: str) -> None:
     (event,) = rest(played, evolve(so_far(order, "5"), **LIES[how]))
     assert isinstance(event, e.Contradicted)
     assert documents(played.account) == before
+
+
+@pytest.mark.parametrize(
+    "off", [{"notional": -1}, {"notional": -10, "fee": -1}, {"fee": 10}, {"notional": -3, "fee": 1}]
+)
+def test_what_another_version_rounds_otherwise_is_no_contradiction(off: dict[str, int]) -> None:
+    """It says a few millionths less, or more, of what is booked for good: the order rests on, and ends with what is booked."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "5"))
+    booked, before = played.account.orders[order.key].report, documents(played.account)
+    assert booked is not None
+    changes: dict[str, Any] = {name: Usd(getattr(booked, name).micro + by) for name, by in off.items()}
+    assert rest(played, so_far(order, "5", **changes)) == ()
+    assert documents(played.account) == before
+    (event,) = rest(played, so_far(order, "5", Status.PARTIAL, **changes))
+    assert isinstance(event, e.Learned)
+    assert event.report is not None
+    assert (event.report.notional, event.report.fee, event.entry) == (booked.notional, booked.fee, None)
+    assert played.account.orders == {}
+    assert kinds(played) == [EntryKind.FILL]
+
+
+def test_what_is_not_settled_yet_is_corrected_to_the_millionth() -> None:
+    """There is no need to keep what was rounded otherwise."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "5", **PENDING))
+    less = Usd(so_far(order, "5").notional.micro - 1)
+    rest(played, so_far(order, "5", Status.PARTIAL, notional=less))
+    assert played.account.orders == {}
+    entries = [told.record for told in played.told if isinstance(told.record, LedgerEntry) and told.record.shares]
+    assert kinds(played)[:2] == [EntryKind.FILL, EntryKind.CORRECT], entries
 
 
 BREACHES: dict[str, tuple[Any, dict[str, Any]]] = {

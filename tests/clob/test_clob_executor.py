@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
-from attrs import evolve
+from attrs import define, evolve
 
 from tests.builders import POLYGON
 from tests.clob.traded import KEY, TOKEN, Traded, list_token, open_traded
@@ -20,6 +20,7 @@ from trio_copy.clock import anchored_wall_clock, wall_clock_from
 from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain, PluginError
 from trio_copy.model.breaches import breach_of_order
+from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, OrderId, TokenId
@@ -38,6 +39,7 @@ from trio_copy.testing.clob_venue import (
     Settled,
     Settles,
     Standing,
+    Tier,
     open_clob_venue,
 )
 from trio_copy.testing.conformance import EXECUTOR_CHECKS, name_of
@@ -393,6 +395,38 @@ async def test_terms_are_read_once_and_anew_where_they_changed(autojump_clock: C
         assert requests["/clob/clob-markets"] == 2
 
 
+async def test_a_market_that_moved_to_another_exchange_is_read_anew(autojump_clock: Clock) -> None:
+    """Its book says so, while its terms are kept: an order for the exchange that it left would never be filled."""
+    async with open_traded() as traded:
+        assert (await traded.executor.market(TOKEN)).exchange == "v2"
+        list_token(traded.server, exchange=3)
+        assert (await traded.executor.market(TOKEN)).exchange == "v3"
+        assert traded.asked("/clob-markets") == 2
+
+
+@define
+class _Told:
+    """What a market source has told of any token, on whichever of its ways."""
+
+    fact: TokenFacts
+
+    def of(self, token_id: TokenId) -> TokenFacts | None:
+        return self.fact
+
+    async def soon(self, token_id: TokenId) -> TokenFacts | None:
+        raise AssertionError("terms are of the CLOB's host alone, and wait for nobody else")
+
+
+async def test_terms_are_read_anew_where_a_source_tells_of_a_change(autojump_clock: Clock) -> None:
+    """What they are by now, the CLOB says: an event only drops what is kept."""
+    told = _Told(TokenFacts(token_id=TOKEN, condition_id=f"0x{7:064x}", outcome="Yes", question="?", slot=0))
+    async with open_traded(facts=told) as traded:
+        for tick, reads in ((None, 1), (None, 1), (Price(100_000), 2), (Price(100_000), 2)):
+            told.fact = evolve(told.fact, tick=tick)
+            assert (await traded.executor.market(TOKEN)).tick == Price(10_000)
+            assert traded.asked("/clob-markets") == reads
+
+
 _ODD: list[dict[str, Any]] = [
     {"body": Body.GARBAGE},
     {"body": Body.PAGE},
@@ -549,6 +583,21 @@ async def test_wallets_are_made_ready_before_their_first_order(autojump_clock: C
         with pytest.raises(OrderNotSent, match="no entries of this wallet"):
             await traded.executor.submit(purchase)
         assert (await traded.executor.submit(sale)).shares
+
+
+async def test_a_tier_is_known_before_the_first_order_and_the_time_again_every_ten_minutes(
+    autojump_clock: Clock,
+) -> None:
+    """A burst of first orders goes as fast as the venue lets this signer; and clocks run apart."""
+    async with open_traded(wallets=(_WALLET,), faults={"tier": Tier.GOLD}) as traded:
+        await trio.sleep(5)
+        (signer,) = traded.executor._signers.values()
+        assert (signer.limits.orders.bucket.per_s, _posts(traded)) == (400, [])
+        before = traded.asked("/time")
+        await trio.sleep(590)
+        assert traded.asked("/time") == before
+        await trio.sleep(20)
+        assert traded.asked("/time") == before + 1
 
 
 def test_without_native_code_it_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:

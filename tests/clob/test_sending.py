@@ -18,10 +18,12 @@ from trio_copy.model.breaches import breach_of_report
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.orders import ExecutionReport, Order, Status
+from trio_copy_clob.pacing import Bucket
 from trio_copy_clob.sending.answers import read_answer
 from trio_copy_clob.sending.balances import Balance, asset, read_balance, refresh_balance
 from trio_copy_clob.sending.calling import take_time
 from trio_copy_clob.sending.credentials import NoKey
+from trio_copy_clob.sending.limits import Turns
 from trio_copy_clob.sending.permissions import is_closed_only, read_region, read_tier
 from trio_copy_clob.sending.stops import EGRESS_S, PAUSED_S, SHORT_S, Stop
 from trio_copy_clob.sending.texts import Row
@@ -768,6 +770,32 @@ async def test_orders_keep_to_the_tier_that_the_venue_names(clock: Clock) -> Non
         bench.clob.says[0] = Says(200, matched().body, {"Poly-RateLimit-Tier": "gold"})
         await bench.post(make_order())
         assert bench.signer.limits.orders.bucket.per_s == 400
+
+
+async def test_orders_keep_to_what_the_venue_takes_from_one_address(clock: Clock) -> None:
+    """Whatever each signer may send."""
+    async with open_bench(matched()) as bench:
+        bench.posting.address_turns = Turns(Bucket(5, free_at=trio.current_time()))
+        ended: list[str] = []
+
+        async def send() -> None:
+            ended.append((await _end(bench, within_s=1.0))[0])
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(send)
+        sent = ended.count("filled")
+        assert 4 <= sent <= 6
+        assert ended.count("not sent") == 20 - sent
+
+
+async def test_what_is_called_off_counts_for_the_address_as_well(clock: Clock) -> None:
+    async with open_bench(Says(200, {"canceled": [OURS]})) as bench:
+        bench.posting.address_turns = bench.cancelling.address_turns = Turns(Bucket(5, free_at=trio.current_time()))
+        for turn in range(10):
+            await bench.cancelling.cancel(make_order(body=_GTC), bench.signer, trio.current_time() + 8)
+            assert len(bench.posts) == turn + 1
+        assert trio.current_time() >= 1.7
 
 
 async def test_an_order_is_cancelled_where_it_is_sent(clock: Clock) -> None:

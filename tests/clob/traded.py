@@ -14,7 +14,7 @@ from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Quote, Wallet
 from trio_copy.model.units import Price, Shares
 from trio_copy.native import SecretKey
-from trio_copy.ports import ExecutorContext, Nodes, OpenSocket, Signers
+from trio_copy.ports import ExecutorContext, Facts, Nodes, OpenSocket, Signers
 from trio_copy.testing.clob_venue import ClobServer, open_virtual_clob_venue
 from trio_copy.testing.samples import sample_intent
 from trio_copy.testing.signing import FakeSigner, FakeSigners
@@ -67,6 +67,7 @@ async def open_traded(
     listens: bool = False,
     faults: Mapping[str, Any] | None = None,
     nodes: Nodes | None = None,
+    facts: Facts | None = None,
     reaching: Callable[[OpenSocket], OpenSocket] = lambda open_socket: open_socket,
     **settings: Any,
 ) -> AsyncGenerator[Traded, None]:
@@ -101,6 +102,7 @@ async def open_traded(
                 {"": signer, **{name: FakeSigner(key, signs_orders=True) for name, key in (others or {}).items()}}
             ),
             nodes=nodes,
+            facts=facts,
             open_socket=reaching(server.open_socket),
             entropy=seeded_entropy(1),
             on_trouble=lambda kind, detail: told.append((kind, detail)),

@@ -1,5 +1,6 @@
 """What leaves is on the disk before, shared by processes, and read again by the next one."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,31 @@ async def test_nothing_counts_as_durable_before_it_is_on_the_disk(folder: Path, 
         assert await try_to_leave(signers, "key-0"), "the same bytes once more are no second order"
         await trio.sleep(2)
         assert len(lines_in(folder)) == 5
+
+
+async def test_what_leaves_is_synced_before_once_for_all_of_one_moment(
+    folder: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that the system has not put on its disk is lost with the power, and the key would get a second body."""
+    synced = list[int]()
+    sync = os.fdatasync
+
+    def seen(number: int) -> None:
+        sync(number)
+        synced.append(len(lines_in(folder)))
+
+    monkeypatch.setattr(os, "fdatasync", seen)
+    async with opened(folder) as signers:
+
+        async def copy(key: str) -> None:
+            assert await try_to_send(signers, key, max_cost=HUNDREDTH)
+            assert synced
+            assert any(key in line for line in lines_in(folder)[: synced[-1]])
+
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(copy, f"key-{number}")
+        assert len(synced) <= 2
 
 
 async def test_the_next_run_remembers_bodies_and_spending(folder: Path, autojump_clock: MockClock) -> None:

@@ -19,6 +19,7 @@ from trio_copy.accounts.orders import (
     Unsent,
     outcome_of,
     outside,
+    rounded,
     said,
     shrinks,
 )
@@ -45,7 +46,9 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return doubt(account, key, report, at, breached=True)
     if open_order.state is OrderState.RESTING and shrinks(open_order, report):
         if said(report) is not Said.FAILED or not undoes(open_order, report):
-            return ended_with_less(account, open_order, report, at)
+            events = ended_with_less(account, open_order, report, at)
+            if not rounded(open_order, report) or not isinstance(events[0], e.Contradicted):
+                return events
         report = _as_booked(open_order, report)
     step, state = LIFE[open_order.state, said(report)]
     if step is Step.LET_GO:
@@ -121,7 +124,7 @@ def _as_it_stood(open_order: OpenOrder, report: ExecutionReport) -> ExecutionRep
 
 
 def _as_booked(open_order: OpenOrder, report: ExecutionReport) -> ExecutionReport:
-    """Return a report of an order that is undone with the amounts that are booked, which is what was spent."""
+    """Return a report with the amounts that are booked: of an order that is undone what was spent, else the same but for rounding."""
     booked = open_order.report
     if booked is None:
         return report

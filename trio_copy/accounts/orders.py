@@ -12,6 +12,8 @@ from trio_copy.model.values import value
 _BUY, _SELL = Side.BUY, Side.SELL
 _FILLED, _PARTIAL, _UNKNOWN, _ABSENT = Status.FILLED, Status.PARTIAL, Status.UNKNOWN, Status.ABSENT
 _RESTING, _FAILED = Status.RESTING, Settlement.FAILED
+_ROUNDING = 10
+"""Millionths by which two ways to add up the same trades may differ: one or so for each of them."""
 
 
 class OrderState(Enum):
@@ -276,6 +278,22 @@ def shrinks(open_order: OpenOrder, report: ExecutionReport) -> bool:
         report.fee.micro - booked.fee.micro,
     )
     return min(more) < 0 or (not more[0] and max(more) > 0)
+
+
+def rounded(open_order: OpenOrder, report: ExecutionReport) -> bool:
+    """Tell whether a report says what is booked, but for what two ways to add up the same trades round off.
+
+    So it may be of an order that rests while a version of an executor takes the place of an earlier one.
+    """
+    booked = open_order.report
+    if booked is None:
+        return False
+    off = (
+        report.shares.micro - booked.shares.micro,
+        report.notional.micro - booked.notional.micro,
+        report.fee.micro - booked.fee.micro,
+    )
+    return max(map(abs, off)) <= _ROUNDING
 
 
 def _told(report: ExecutionReport) -> str:
