@@ -80,10 +80,11 @@ class FollowBook:
         left = list[FollowerId]()
         for names in (self._left, self._followers):
             done = 0
-            while some := names[done : done + at_once]:  # more may come meanwhile
+            while some := names[done : done + at_once]:
                 left += [name for name in some if name not in fresh._follower_numbers]
                 done += len(some)
-                yield []
+                if done < len(names):  # more may come meanwhile, and behind the last of them nobody has a turn
+                    yield []
         self._left = left
         self.leaving, self.by_mark, self.watched = fresh.leaving, fresh.by_mark, fresh.watched
         self._by_leader, self._count = fresh._by_leader, fresh._count

@@ -126,7 +126,7 @@ class Chain:
                 receipt = agreed(told.values(), denied=bool(denied_by))
             except Undecided:
                 return
-            found[tx_hash] = receipt and evolve(receipt, denied_by=denied_by)
+            found[tx_hash] = evolve(receipt, denied_by=denied_by) if receipt and denied_by else receipt
 
         await side_by_side([partial(look, tx_hash) for tx_hash in hashes])
         return found
