@@ -114,7 +114,7 @@ class WebSocket:
 
     async def _next_message(self) -> bytes:
         has_waited = False
-        while True:
+        while True:  # noqa: ASYNC913  each way through it waits: for a turn, or for what comes
             if not has_waited:
                 # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
                 await trio.lowlevel.checkpoint()
