@@ -42,29 +42,12 @@ _LOST = "requests-lost"
 
 
 @define(eq=False)
-class _Turns:
-    """Bounds what a node is asked at once: those beyond wait, and get a turn in the order in which they came."""
-
-    free: trio.Semaphore = field(factory=lambda: trio.Semaphore(_IN_FLIGHT))
-
-    async def __aenter__(self) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self.free.value:
-            self.free.acquire_nowait()  # one that is free lets others run all the same, and that costs a round
-        else:
-            await self.free.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self.free.release()
-
-
-@define(eq=False)
 class _Node:
     endpoint: Endpoint
     pool: EndpointPool
     """Of this node alone."""
     next_wait: NextWait
-    turns: _Turns = field(factory=_Turns)
+    turns: trio.Semaphore = field(factory=lambda: trio.Semaphore(_IN_FLIGHT))
     away: bool = False
     """Whether the last try did not reach it. One that was just lost is not away: it is dialled again in a moment."""
     silent_until: float = 0.0

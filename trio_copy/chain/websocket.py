@@ -113,12 +113,10 @@ class WebSocket:
             await self._ended.wait()
 
     async def _next_message(self) -> bytes:
-        has_waited = False
-        while True:  # noqa: ASYNC913  each way through it waits: for a turn, or for what comes
-            if not has_waited:
-                # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
-                await trio.lowlevel.checkpoint()
-            event, has_waited = self._next_event(), False
+        while True:
+            # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
+            await trio.lowlevel.checkpoint()
+            event = self._next_event()
             match event:
                 case TextMessage() | BytesMessage():
                     if await self._whole(event):
@@ -134,7 +132,6 @@ class WebSocket:
                     raise _closed(event.code, event.reason)
                 case None:
                     await self._read()
-                    has_waited = True
 
     async def _whole(self, event: TextMessage | BytesMessage) -> bool:
         """Add a piece to the message; True when it is the last one."""
@@ -174,12 +171,8 @@ class WebSocket:
             data = b"".join(map(self._protocol.send, events))
         except LocalProtocolError as error:
             raise ConnectionLost("closed: it is ending") from error
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self._sending.locked():
-            await self._sending.acquire()
-        else:
-            self._sending.acquire_nowait()  # a lock that is free lets others run all the same, and that costs a round
-        try:  # until something is written, nothing is on its way
+        async with self._sending:
+            await trio.lowlevel.checkpoint_if_cancelled()  # here nothing is on its way yet
             if self._cut:
                 raise ConnectionLost("a message to the node was cut off")
             self._cut = True
@@ -188,8 +181,6 @@ class WebSocket:
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise ConnectionLost("closed: while sending") from error
             self._cut = False
-        finally:
-            self._sending.release()
 
     async def _say(self, event: Event) -> None:
         """Tell a node something that it need not hear."""
