@@ -94,7 +94,8 @@ class Gate:
                 with self._telling() as told:
                     for number, signal in waiting:
                         shard = self.shards.get(number)
-                        if not self.reader.has_passed(signal):
+                        # What far below no scan has confirmed was lost just now.
+                        if not self.reader.is_whole(signal, scanned=True):
                             self._unsure.append((number, signal))
                         elif shard is not None:
                             await self._meet(shard, signal, self._follows(signal.leader), told, whole=True)
@@ -148,7 +149,7 @@ class Gate:
                 if isinstance(fact, Resolution):
                     shard.resolved.note(fact)
                 else:
-                    known = whole or self.reader.has_passed(fact)
+                    known = whole or self.reader.is_whole(fact, scanned=True)
                     await self._meet(shard, fact, self._follows(fact.leader), told, whole=known)
         shard.arm(sealed, checkpoint.armed_at, anew=False)
         with suppress(LeaseLost):

@@ -136,19 +136,12 @@ class LogReader:
     def is_whole(self, signal: Signal, *, scanned: bool) -> bool:
         """Tell whether all of a signal's block has been read: then nothing else of it is still to come.
 
-        Blocks of a gap are not sealed one by one. What a subscription brings of a block far below may be a reorg that
-        nobody has followed yet: there, only the seal counts.
+        The seal of another block does not tell, not even one a little further up: it may be of the chain which is just being
+        replaced. But blocks of a gap are not sealed one by one. What a subscription brings of a block far below may be a reorg
+        that nobody has followed yet: there, only the seal counts.
         """
         below = signal.block_number <= self._sealed_number - _SEALS_OF_DOUBT
         return signal.block_hash in self._sealed or (scanned and below)
-
-    def has_passed(self, signal: Signal) -> bool:
-        """Tell whether all of a signal's block has been read, of one that was met before, and that no seal has lost.
-
-        The seal of another block tells nothing of it, not even one further up: that may be of the chain which is just being
-        replaced. Far enough below, the scanner has read it, or it would be lost.
-        """
-        return signal.block_hash in self._sealed or signal.block_number <= self._sealed_number - _SEALS_OF_DOUBT
 
     def _signals(self, seen: SeenLog) -> tuple[Fact, ...] | None:
         """Return what a log tells; None when the log is unusable."""
