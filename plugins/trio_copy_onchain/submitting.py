@@ -25,7 +25,6 @@ from trio_copy_onchain.sending.trying import Like, Refusal, with_gas
 from trio_copy_onchain.tx.reverts import Lacks
 from trio_copy_onchain.tx.sendings import Fate
 from trio_copy_onchain.wallets.kinds import WalletContracts
-from trio_copy_onchain.wallets.seam import WalletKind
 
 
 @define(eq=False, kw_only=True)
@@ -58,13 +57,12 @@ class Submitting:
         return one is not None and not one.unsent and (one.end is None or one.end.fate is Fate.LANDED)
 
     async def _submit(self, order: Order, until: float) -> ExecutionReport:
-        body, kind = body_of(order), kind_of(order.wallet, self.contracts)
         terms = await self.markets.terms(order.token_id, until)
         among = self.operators.of(order.wallet)
         while True:
             operator, signer = await self._picked(order, among, until)
             try:
-                return await self._send(order, body, terms, kind, operator, signer, until)
+                return await self._send(order, terms, operator, signer, until)
             except NoCoin:
                 # It is paused by now. Nothing was signed, so that another one may carry it.
                 if len(among) == 1 or self.operators.holder(order.key) is not None:
@@ -84,16 +82,10 @@ class Submitting:
         return picked
 
     async def _send(
-        self,
-        order: Order,
-        body: Body,
-        terms: Terms,
-        kind: WalletKind,
-        operator: Operator,
-        signer: Signer,
-        until: float,
+        self, order: Order, terms: Terms, operator: Operator, signer: Signer, until: float
     ) -> ExecutionReport:
         """Send an order by an operator. Raises `NoCoin` where that one cannot pay for it, and nothing was signed."""
+        body, kind = body_of(order), kind_of(order.wallet, self.contracts)
         binding = operator.binding(order.key)
         if binding is not None and binding.end is not None:
             if binding.end.fate is Fate.LANDED:
