@@ -8,7 +8,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator, KeysView, Sequence
 from itertools import chain
-from typing import TypeVar
 
 from attrs import define, field
 
@@ -18,8 +17,8 @@ from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.follows import Follow, Terms, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import NO_LAYER
+from trio_copy.model.slices import slices
 
-_T = TypeVar("_T")
 _BITS = 32
 """The lower half of a follow's number is that of its settings, the upper half that of its follower."""
 _LOWER_HALF = (1 << _BITS) - 1
@@ -104,7 +103,7 @@ class FollowBook:
             yield []
         of_leaders = list[int]()
         filled: list[array[int]] = []
-        for names in _slices(follows.leaders, at_once):
+        for names in slices(follows.leaders, at_once):
             of_leaders += [id(leaders.get(name, NO_LAYER)) for name in names]
             filled += [array("Q") for _ in names]
             yield []
@@ -281,14 +280,10 @@ def _sorted_in_slices(names: Sequence[FollowerId], at_once: int) -> Iterator[Seq
         _SAMPLES_OF_SLICE::_SAMPLES_OF_SLICE
     ]
     parts: list[list[int]] = [[] for _ in range(len(between) + 1)]
-    for places in _slices(range(len(names)), at_once):
+    for places in slices(range(len(names)), at_once):
         for place in places:
             parts[bisect_left(between, names[place])].append(place)
         yield ()
     for part in parts:
         part.sort(key=names.__getitem__)
         yield part
-
-
-def _slices(told: Sequence[_T], at_once: int) -> Iterator[Sequence[_T]]:
-    return (told[at : at + at_once] for at in range(0, len(told), at_once))

@@ -1,17 +1,14 @@
 """The follows of the configuration, put into the store beside those of commands. Others run meanwhile: both may be many."""
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
-
 import trio
 
 from trio_copy.config import Settings
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowKey
+from trio_copy.model.slices import slices
 from trio_copy.ports import Store
 
-_T = TypeVar("_T")
 _AT_ONCE = 1_000
 """Follows that are made, or told to the store, before others have their turn: some milliseconds."""
 
@@ -23,7 +20,7 @@ async def put_follows_of_file(store: Store, settings: Settings) -> tuple[int, Fo
     the next start brings the others.
     """
     wanted = dict[FollowKey, Follow]()
-    for tables in _slices(settings.follow):
+    for tables in slices(settings.follow, _AT_ONCE):
         wanted.update((follow.key, follow) for follow in (table.as_follow() for table in tables))
         await trio.lowlevel.checkpoint()
     version, held = await _load(store)
@@ -37,10 +34,10 @@ async def put_follows_of_file(store: Store, settings: Settings) -> tuple[int, Fo
         await trio.lowlevel.checkpoint()
     if not gone and not wanted:  # mostly nothing has changed, and a large book is not read twice
         return version, held
-    for keys in _slices(gone):
+    for keys in slices(gone, _AT_ONCE):
         await store.follows.remove(keys)
         await trio.lowlevel.checkpoint()
-    for follows in _slices(tuple(wanted.values())):
+    for follows in slices(wanted.values(), _AT_ONCE):
         await store.follows.put(follows)
         await trio.lowlevel.checkpoint()
     return await _load(store)
@@ -52,7 +49,3 @@ async def _load(store: Store) -> tuple[int, FollowColumns]:
     for held in FollowColumns.in_slices(told, _AT_ONCE):  # noqa: B007  the last has them all
         await trio.lowlevel.checkpoint()
     return version, held
-
-
-def _slices(told: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    return (told[at : at + _AT_ONCE] for at in range(0, len(told), _AT_ONCE))

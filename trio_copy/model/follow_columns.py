@@ -3,7 +3,6 @@
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from itertools import islice
 from operator import attrgetter
 from typing import Generic, TypeVar
 
@@ -12,6 +11,7 @@ from attrs import define, field
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import Layer
+from trio_copy.model.slices import slices
 
 _T = TypeVar("_T")
 _Name = TypeVar("_Name", bound=Hashable)
@@ -48,8 +48,7 @@ class FollowColumns(Collection[Follow]):
             return
         maker: ColumnsMaker[str, Kind] = ColumnsMaker(str, _as_it_is)
         yield maker.columns
-        rest = iter(follows)
-        while told := list(islice(rest, at_once)):
+        for told in slices(follows, at_once):
             maker.add(
                 map(attrgetter("follower"), told),
                 map(attrgetter("leader"), told),
@@ -93,8 +92,8 @@ class FollowColumns(Collection[Follow]):
             yield self
         if len(rows) == len(self):
             return
-        kept, told = FollowColumns(self.followers, self.leaders, self.kinds), iter(rows.values())
-        while places := list(islice(told, at_once)):
+        kept = FollowColumns(self.followers, self.leaders, self.kinds)
+        for places in slices(rows.values(), at_once):
             for column, one in zip(kept.numbers, self.numbers, strict=True):
                 column.extend(map(one.__getitem__, places))
             yield kept
@@ -166,6 +165,6 @@ def _as_it_is(kind: Kind) -> Kind:
     return kind
 
 
-def _last_of(slices: Iterable[_T]) -> _T:
-    (last,) = deque(slices, maxlen=1)
+def _last_of(told: Iterable[_T]) -> _T:
+    (last,) = deque(told, maxlen=1)
     return last

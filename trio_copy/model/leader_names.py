@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
 
 from attrs import define, field
 
 from trio_copy.model.follow_columns import AT_ONCE, FollowColumns
 from trio_copy.model.follows import Follow, TermsOfFollows
 from trio_copy.model.ids import Address, FollowerId
+from trio_copy.model.slices import slices
 
 NAME = "name"
 """The setting that says it, of a leader or of a follow."""
@@ -34,9 +34,8 @@ class LeaderNames:
     ) -> Iterator[None]:
         """Do as `learn` does, so many at once. Between two slices all names are as before; what is noted then is not taken over."""
         fresh = LeaderNames()
-        leaders = iter(terms.leaders.items())
-        while slice_of_leaders := list(islice(leaders, at_once)):
-            for leader, own in slice_of_leaders:
+        for leaders in slices(terms.leaders.items(), at_once):
+            for leader, own in leaders:
                 name = dict(own).get(NAME)
                 if name:
                     fresh._of_tables[leader] = name
@@ -92,7 +91,5 @@ def _that_name(follows: Collection[Follow], at_once: int) -> Iterator[Iterable[F
     """Yield the follows that may name their leader, in slices."""
     if isinstance(follows, FollowColumns):
         yield from follows.that_set(NAME, at_once)
-        return
-    rest = iter(follows)
-    while told := list(islice(rest, at_once)):
-        yield told
+    else:
+        yield from slices(follows, at_once)
