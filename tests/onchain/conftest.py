@@ -13,6 +13,10 @@ from attrs import evolve
 from tests.onchain.deployed import Deployed, Market, deploy
 from trio_copy.testing.anvil import Node, open_chain
 
+_UNTIL_FINAL = 3
+"""Blocks after which the final one has been mined since. A node whose chain has gone back often, over some thousand blocks, forgets
+what was in those below."""
+
 
 @pytest.fixture(scope="session")
 def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Deployed]]:
@@ -46,6 +50,7 @@ async def market(venues: tuple[Node, Deployed]) -> AsyncGenerator[Market, None]:
     async with open_chain(node) as chain:
         market = Market(chain, evolve(deployed, amms=tuple(evolve(amm, chain=chain) for amm in deployed.amms)))
         snapshot = await market.ask("evm_snapshot")
+        await market.ask("anvil_mine", hex(_UNTIL_FINAL))
         yield market
         # What is mined while it goes back leaves a hole in the chain.
         await market.ask("anvil_dropAllTransactions")
