@@ -91,19 +91,15 @@ class Execution:
         # One scope for all of them, shielded from where a task is placed to where its end is known, and with the deadline of
         # the send that is under way: one each is dear.
         with trio.CancelScope() as scope:
-            while True:
-                queued = await self.lanes.take(rested=rested, room=self._room)
-                if queued is None:
-                    return False
+            while (queued := await self.lanes.take(rested=rested, room=self._room)) is not None:
                 self.busy += 1
                 try:
                     rested = await self.carry_out(queued, scope)
                 finally:
                     self.busy -= 1
                     self.lanes.done(queued)
-                if scope.cancel_called:
-                    break
-        return True
+            return False
+        return True  # a send has used the scope up, and no more is taken in it
 
     @property
     def workers(self) -> int:
@@ -139,9 +135,11 @@ class Execution:
         try:
             await trio.lowlevel.checkpoint_if_cancelled()  # from here on there may be nothing else to wait for
             # First, so that what is asked about the task and its market is asked after the wait.
-            if self.wall() >= shard.until:
+            now = self.wall()
+            if now >= shard.until:
                 await self._wait_lease(shard, task)
-            ready = await self._wait_ready(shard, queued)
+                now = self.wall()
+            ready = await self._wait_ready(shard, queued, now)
         except BaseException:
             self.lanes.give_back(queued)
             raise
@@ -171,11 +169,11 @@ class Execution:
             self.lanes.sending[shard.number] -= 1
 
     async def _wait_ready(
-        self, shard: Shard, queued: Queued
+        self, shard: Shard, queued: Queued, now: float
     ) -> Outcome | tuple[FollowSettings, Market, Allotment | None]:
         """Learn what a decision needs, or why there is none to be made."""
         task = queued.task
-        settings = self._settings_of(task)
+        settings = self._settings_of(task, now)
         if isinstance(settings, Outcome):
             return settings
         try:
@@ -309,10 +307,11 @@ class Execution:
         task, order = open_order.task, open_order.order
         if open_order.ended or open_order.placed_at < shard.taken_at:
             return None
-        if self._forbidden(shard, task, order, self.wall()) is not None:
+        now = self.wall()
+        if self._forbidden(shard, task, order, now) is not None:
             return None
         with trio.CancelScope(shield=True) as scope:
-            answer = await self._ask(task, order, scope)
+            answer = await self._ask(order, scope, task.deadline - now)
         match answer:
             case OrderNotSent():
                 return None
@@ -327,19 +326,18 @@ class Execution:
         self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope
     ) -> "ExecutionReport | Outcome | _Later | OrderUncertain":
         """Send the frozen body; an end where it certainly was not sent, an error when nobody can say what came of it."""
-        timeout_s = self.settings.send_timeout_s
-        sends = self.patience.begin(is_exit=queued.is_exit, now=self.wall(), timeout_s=timeout_s)
+        timeout_s, now = self.settings.send_timeout_s, self.wall()
+        sends = self.patience.begin(is_exit=queued.is_exit, now=now, timeout_s=timeout_s)
         try:
-            return await self._send(shard, queued, placed, scope, sends)
+            return await self._send(shard, queued, placed, scope, sends, now)
         finally:
             sends.end()
 
     async def _send(
-        self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope, sends: Sends
+        self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope, sends: Sends, now: float
     ) -> "ExecutionReport | Outcome | _Later | OrderUncertain":
         task, order = placed.task, placed.order
         while True:
-            now = self.wall()
             if now >= shard.until:
                 await self._wait_lease(shard, task)
                 now = self.wall()
@@ -352,7 +350,7 @@ class Execution:
             self.at("send: may have been sent")
             # What a reorg took back since is not sent again before it is back.
             is_gone = sends.made and shard.met.is_retracted(task.signal.signal_id)
-            answer = retracted(task) if is_gone else await self._ask(task, order, scope)
+            answer = retracted(task) if is_gone else await self._ask(order, scope, task.deadline - now)
             if not isinstance(answer, OrderNotSent | Outcome):
                 self.at("send: answered")
                 return answer
@@ -369,6 +367,7 @@ class Execution:
             if pause_s is None:
                 return outcome
             await trio.sleep(pause_s)
+            now = self.wall()
 
     def _not_again(self, shard: Shard, queued: Queued, order: Order) -> "Outcome | _Later | None":
         """Say why what was not accepted is not sent again: a person has settled it, or nobody wants it any more.
@@ -406,11 +405,11 @@ class Execution:
             await shard.confirm()
 
     async def _ask(
-        self, task: CopyTask, order: Order, scope: trio.CancelScope
+        self, order: Order, scope: trio.CancelScope, left_s: float
     ) -> ExecutionReport | OrderNotSent | OrderUncertain:
-        """Send the frozen body once; see `_submit`."""
+        """Send the frozen body once, with so much time left until its deadline; see `_submit`."""
         try:
-            return await self.executor.submit(order, scope, task.deadline - self.wall())
+            return await self.executor.submit(order, scope, left_s)
         except (OrderNotSent, OrderUncertain) as error:
             return error
 
@@ -429,9 +428,9 @@ class Execution:
             forbidden = shard.accounts[task.follower].forbids(order.side)
         return None if forbidden is None else Outcome(end=End.HALTED, reason=forbidden)
 
-    def _settings_of(self, task: CopyTask) -> FollowSettings | Outcome:
+    def _settings_of(self, task: CopyTask, now: float) -> FollowSettings | Outcome:
         """Return the settings in force for a task, or why nothing may be sent for it now."""
-        now, intent = self.wall(), task.intent
+        intent = task.intent
         if now > task.deadline:
             return too_late(task, now)
         forbidden = self.mode.forbids(intent.side, task.follower, task.signal.leader)

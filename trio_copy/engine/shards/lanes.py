@@ -61,11 +61,6 @@ class _Lane:
     aside: set[Queued] = field(factory=set)
     """Exits that wait for what they sell to settle. Other exits go on; entries, decided later, stay behind them."""
 
-    def first(self) -> Queued | None:
-        if self.exits:
-            return self.exits[0]
-        return self.entries[0] if self.entries and not self.aside else None
-
     def of(self, queued: Queued) -> list[Queued]:
         return self.exits if queued.is_exit else self.entries
 
@@ -94,7 +89,7 @@ class Lanes:
     """Orders that are placed and not answered, by shard."""
     entries_out: int = 0
     """Entries that were taken and that whoever took them is not done with: `done`."""
-    _out_of: Counter[str] = field(factory=Counter)
+    _out_of: dict[str, int] = field(factory=dict)
     """The same, by whom lanes name first."""
     _in_hand: int = 0
     _aside: dict[Queued, None] = field(factory=dict)
@@ -139,7 +134,7 @@ class Lanes:
         An exit that can go out in one order with another of its position finds room beyond the capacity, as much again:
         one order gives back what all of them take.
         """
-        if not self._is_full:
+        if len(self._queued) < self.capacity or not self._is_full:
             self._insert(queued, now)
             return None
         evicted = self._oldest_entry() if queued.is_exit else None
@@ -179,48 +174,49 @@ class Lanes:
         Others get their turn first, unless whoever asks has `rested`: he has waited for something just now. `room` says how many
         more entries there are workers for; what he leaves, another one that is done with an entry has to ask for. `done` follows.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        while True:
-            queued = self.take_nowait(room=room())
-            if queued is not None:
-                if not rested:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                return queued
-            if self._closed and not self._pending:
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                return None
+        if rested:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
+        while (queued := self.take_nowait(room=room())) is None and not (self._closed and not self._pending):
             await self._idle.park()
+        return queued
 
     def take_nowait(self, *, room: float = inf) -> Queued | None:
         """Take a task that may be placed now, exits first; None when there is none.
 
         Who has many entries out leaves room to others: alone, three quarters are his, and of the rest the next one has as much.
         """
-        ready = self._exits or self._entries
-        most = inf if self._exits else _OF_ROOM * room
-        key = next((lane for lane in ready if self._out_of.get(lane[0], 0) < most), None)
-        if key is None:
-            return None
-        del ready[key]
-        lane = self._lanes[key]
-        queued = lane.first()
-        assert queued is not None  # a lane is ready because it has one
-        lane.of(queued).pop(0)
+        if self._exits:
+            key, _ = self._exits.popitem(last=False)
+            lane = self._lanes[key]
+            queued = lane.exits.pop(0)
+        else:
+            most, out_of = _OF_ROOM * room, self._out_of
+            for key in self._entries:
+                if out_of.get(key[0], 0) < most:
+                    break
+            else:
+                return None
+            del self._entries[key]
+            lane = self._lanes[key]
+            queued = lane.entries.pop(0)
+            self.entries_out += 1
+            out_of[key[0]] = out_of.get(key[0], 0) + 1
         lane.held_by.add(queued)
         self._in_hand += 1
-        if not queued.is_exit:
-            self.entries_out += 1
-            self._out_of[key[0]] += 1
         queued.in_hand = True
         return queued
 
     def done(self, queued: Queued) -> None:
         """Take note that a worker is done with what it took."""
-        if not queued.is_exit:
-            self.entries_out -= 1
-            self._out_of[queued.lane[0]] -= 1
-            if not self._out_of[queued.lane[0]]:
-                del self._out_of[queued.lane[0]]
+        if queued.is_exit:
+            return
+        self.entries_out -= 1
+        whose = queued.lane[0]
+        left = self._out_of[whose] = self._out_of[whose] - 1
+        if not left:
+            del self._out_of[whose]
 
     def give_back(self, queued: Queued) -> None:
         """Put a task back that was taken and not placed, if it still counts; its lane is free."""
@@ -412,7 +408,8 @@ class Lanes:
 
     def _insert(self, queued: Queued, now: float) -> None:
         self._note(queued)
-        self.peak = max(self.peak, len(self._queued))
+        if len(self._queued) > self.peak:
+            self.peak = len(self._queued)
         if queued.task.not_before > now:
             # Once, also when it is suspended: whoever resumes it leaves what is not due to this.
             self._turn += 1
@@ -432,20 +429,21 @@ class Lanes:
         self._by_signal.setdefault(task.signal.signal_id, {})[task.task_id] = queued
 
     def _line_up(self, queued: Queued) -> None:
-        _insert_in_order(self._lanes[queued.lane].of(queued), queued)
+        lane = self._lanes[queued.lane]
+        _insert_in_order(lane.exits if queued.is_exit else lane.entries, queued)
         self._offer(queued.lane)
 
     def _offer(self, key: LaneKey) -> None:
         """Let a free lane be ready for what comes next in it."""
         lane = self._lanes[key]
-        first = lane.first()
-        if first is None or lane.held_by:
+        leaves = bool(lane.exits)
+        if lane.held_by or not (leaves or (lane.entries and not lane.aside)):
             self._exits.pop(key, None)
             self._entries.pop(key, None)
-            if first is None and not (lane.held_by or lane.aside):
+            if not (lane.held_by or leaves or lane.entries or lane.aside):
                 del self._lanes[key]
             return
-        ready, other = (self._exits, self._entries) if first.is_exit else (self._entries, self._exits)
+        ready, other = (self._exits, self._entries) if leaves else (self._entries, self._exits)
         other.pop(key, None)
         if key not in ready:
             ready[key] = None
