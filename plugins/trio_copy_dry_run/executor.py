@@ -12,6 +12,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.ports import Facts
+from trio_copy_dry_run.moments import Moments
 from trio_copy_dry_run.resting import RestingOrders, kind_of
 from trio_copy_dry_run.rules import allowed, is_post_only, market_of
 from trio_copy_dry_run.settings import DryRunSettings
@@ -31,6 +32,7 @@ class DryRunExecutor:
     """What orders take out of real books; None where they are filled by arithmetic alone."""
     facts: Facts | None = None
     resting: RestingOrders = field(init=False)
+    moments: Moments = field(factory=Moments)
     _sent: dict[OrderId, int] = field(factory=dict)
     """How often each order that met a fault was sent."""
     _missed: dict[OrderId, float] = field(factory=dict)
@@ -86,7 +88,7 @@ class DryRunExecutor:
                 await trio.sleep(self.settings.late_s)
                 raise OrderUncertain("no answer: the request was lost")
             case "reject" | "stale-market":
-                await trio.sleep(self.venue.latency_s(order))
+                await self._answered(order)
                 stale = fault == "stale-market"
                 detail = "the price breaks the minimum tick size" if stale else "invalid order"
                 return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail, stale=stale)
@@ -94,10 +96,10 @@ class DryRunExecutor:
         if self.books is None or kill or self.venue.has(order):
             # The order stands at the venue from here on, as it would with a real one: only the answer takes time.
             report = self.venue.place(order, kill=kill, fail_settlement=fails, settle_part=part)
-            await trio.sleep(self.venue.latency_s(order))
+            await self._answered(order)
         else:
             # By the book as it is when the order arrives, which is what the latency costs.
-            await trio.sleep(self.venue.latency_s(order))
+            await self._answered(order)
             taken = await (self.books.meets(order) if is_post_only(order) else self.books.take(order))
             report = self.venue.place(order, fail_settlement=fails, settle_part=part, taken=taken)
         if fault in ("lose-reply", "late"):
@@ -122,8 +124,12 @@ class DryRunExecutor:
         return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
 
     async def cancel(self, order: Order) -> None:
-        await trio.sleep(self.venue.latency_s(order))
+        await self._answered(order)
         self.resting.end(order, "called off")
+
+    async def _answered(self, order: Order) -> None:
+        """Wait for as long as the venue takes to answer an order."""
+        await self.moments.wait(self.venue.latency_s(order))
 
     def _fault(self, order: Order) -> str | None:
         """Draw what goes wrong with an order from its own luck; a second send meets no fault."""
