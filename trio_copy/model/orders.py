@@ -129,10 +129,14 @@ class Order:
         Amounts of few decimals do not name every price. What the cash divided by the shares says may be a hair over the
         limit, and is what the order allows.
         """
-        at_limit = -(-shares.micro * self.limit_price.micro // MICRO)
-        named = -(-shares.micro * self.max_cost.micro // self.shares.micro) if self.shares.micro else 0
-        most = max(at_limit, min(named, -(-shares.micro * (self.limit_price.micro + _HAIR) // MICRO)))
-        return Usd(min(most, self.max_cost.micro))
+        size, limit, cash = shares.micro, self.limit_price.micro, self.max_cost.micro
+        at_limit = -(-size * limit // MICRO)
+        if at_limit >= cash:
+            return self.max_cost
+        if not self.shares.micro:
+            return Usd(at_limit)
+        named = -(-size * cash // self.shares.micro)
+        return Usd(min(cash, max(at_limit, min(named, -(-size * (limit + _HAIR) // MICRO)))))
 
 
 class Status(Enum):
