@@ -12,6 +12,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.ports import Facts
+from trio_copy_dry_run.depth import Taken
 from trio_copy_dry_run.moments import Moments
 from trio_copy_dry_run.resting import RestingOrders, kind_of
 from trio_copy_dry_run.rules import allowed, is_post_only, market_of
@@ -19,6 +20,7 @@ from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
 
+_NOT_TAKEN = ("not-sent", "lose-request", "reject", "stale-market")
 _UNSURE = ("lose-request", "lose-reply", "duplicated", "server-error")
 
 
@@ -81,32 +83,40 @@ class DryRunExecutor:
 
     async def submit(self, order: Order) -> ExecutionReport:
         fault = self._fault(order)
-        match fault:
-            case "not-sent":
-                raise OrderNotSent("nobody listens")
-            case "lose-request":
-                await trio.sleep(self.settings.late_s)
-                raise OrderUncertain("no answer: the request was lost")
-            case "reject" | "stale-market":
-                await self._answered(order)
-                stale = fault == "stale-market"
-                detail = "the price breaks the minimum tick size" if stale else "invalid order"
-                return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail, stale=stale)
-        kill, fails, part = fault == "kill", fault == "settle-fail", fault == "settle-part"
-        if self.books is None or kill or self.venue.has(order):
+        if fault in _NOT_TAKEN:
+            return await self._not_taken(order, fault)
+        if self.books is None or fault == "kill" or self.venue.has(order):
             # The order stands at the venue from here on, as it would with a real one: only the answer takes time.
-            report = self.venue.place(order, kill=kill, fail_settlement=fails, settle_part=part)
+            report = self._place(order, fault)
             await self._answered(order)
         else:
             # By the book as it is when the order arrives, which is what the latency costs.
             await self._answered(order)
             taken = await (self.books.meets(order) if is_post_only(order) else self.books.take(order))
-            report = self.venue.place(order, fail_settlement=fails, settle_part=part, taken=taken)
+            report = self._place(order, fault, taken)
         if fault in ("lose-reply", "late"):
             await trio.sleep(self.settings.late_s)
         if fault in _UNSURE:
             raise OrderUncertain(f"no proof: {fault}")
         return report
+
+    async def _not_taken(self, order: Order, fault: str | None) -> ExecutionReport:
+        """Meet a fault that keeps an order from being placed."""
+        if fault == "not-sent":
+            raise OrderNotSent("nobody listens")
+        if fault == "lose-request":
+            await trio.sleep(self.settings.late_s)
+            raise OrderUncertain("no answer: the request was lost")
+        await self._answered(order)
+        stale = fault == "stale-market"
+        detail = "the price breaks the minimum tick size" if stale else "invalid order"
+        return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail, stale=stale)
+
+    def _place(self, order: Order, fault: str | None, taken: Taken | None = None) -> ExecutionReport:
+        if fault is None:
+            return self.venue.place(order, taken=taken)
+        fails, part = fault == "settle-fail", fault == "settle-part"
+        return self.venue.place(order, kill=fault == "kill", fail_settlement=fails, settle_part=part, taken=taken)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         await trio.lowlevel.checkpoint()
