@@ -9,7 +9,7 @@ from trio_copy.clock import WallClock
 from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, OrderId, TokenId
+from trio_copy.model.ids import IntentKey, OrderId, TokenId, token_text
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.ports import Facts
 from trio_copy_dry_run.depth import Taken
@@ -20,6 +20,7 @@ from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
 
+_BUY = Side.BUY
 _NOT_TAKEN = ("not-sent", "lose-request", "reject", "stale-market")
 _UNSURE = ("lose-request", "lose-reply", "duplicated", "server-error")
 
@@ -56,10 +57,12 @@ class DryRunExecutor:
         return market_of(token_id, facts, book, self.settings.fee_bps, quote)
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
-        side = "BUY" if intent.side is Side.BUY else "SELL"
+        side = "BUY" if intent.side is _BUY else "SELL"
         fits = allowed(intent, market)
         rules = f"{fits.step}|" if fits.step > 1 else ""
-        amounts = f"{intent.token_id}|{fits.shares.micro}|{fits.limit_price.micro}|{rules}{intent.price.micro}"
+        amounts = (
+            f"{token_text(intent.token_id)}|{fits.shares.micro}|{fits.limit_price.micro}|{rules}{intent.price.micro}"
+        )
         body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
             key=key,
@@ -79,7 +82,7 @@ class DryRunExecutor:
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
-        return (wallet.follower, str(intent.token_id))
+        return (wallet.follower, token_text(intent.token_id))
 
     async def submit(self, order: Order) -> ExecutionReport:
         fault = self._fault(order)

@@ -9,23 +9,31 @@ _PER_S = 1000
 
 
 @define(eq=False)
+class _Moment:
+    told: trio.Event = field(factory=trio.Event)
+    """Set once it has come, or whoever has its timer was cancelled."""
+    come: bool = False
+
+
+@define(eq=False)
 class Moments:
-    _ahead: dict[float, trio.Event] = field(factory=dict)
-    """Of each moment of Trio's clock that somebody waits for; set once it has come, or whoever has its timer was cancelled."""
+    _ahead: dict[float, _Moment] = field(factory=dict)
+    """Those that somebody waits for, by Trio's clock."""
 
     async def wait(self, seconds: float) -> None:
         """Wait so long, and then until the next whole millisecond of Trio's clock; nothing at all is not waited for."""
         if not seconds:
             await trio.lowlevel.checkpoint()
             return
-        moment = ceil((trio.current_time() + seconds) * _PER_S) / _PER_S
-        while (come := self._ahead.get(moment)) is not None:
-            await come.wait()
-            if trio.current_time() >= moment:
+        at = ceil((trio.current_time() + seconds) * _PER_S) / _PER_S
+        while (moment := self._ahead.get(at)) is not None:
+            await moment.told.wait()
+            if moment.come:
                 return
-        come = self._ahead[moment] = trio.Event()
+        moment = self._ahead[at] = _Moment()
         try:
-            await trio.sleep_until(moment)
+            await trio.sleep_until(at)
+            moment.come = True
         finally:
-            del self._ahead[moment]
-            come.set()
+            del self._ahead[at]
+            moment.told.set()

@@ -18,6 +18,7 @@ from trio_copy.model.venue_amounts import ANY_PRICE, LEAST_PURCHASE, fit
 _NO_FORMULA = Ratio(0)
 POST_ONLY = "post-only"
 _POST_ONLY_IN_BODY = POST_ONLY.encode()
+_BUY = Side.BUY
 _HUNDREDTH = MICRO // 100
 _FIELDS_WITH_STEP = 9
 """Of a body; without rules it is what it always was, and so is the luck that is drawn from it."""
@@ -91,7 +92,7 @@ def spends_cash(order: Order) -> bool:
 
     Where nobody tells them, and of what may rest, it takes the shares that it names.
     """
-    return order.side is Side.BUY and step_of(order) > 1 and kind_of_order(order) in ("FAK", "FOK")
+    return order.side is _BUY and step_of(order) > 1 and kind_of_order(order) in ("FAK", "FOK")
 
 
 def in_steps(shares: int, step: int) -> int:

@@ -26,7 +26,8 @@ from trio_copy_dry_run.venue_file import Kept, VenueFile
 _BPS = 10_000
 _ORDERS_KEPT = 100_000
 _BUY, _DOWN, _UP = Side.BUY, Rounding.DOWN, Rounding.UP
-_OVER = (Status.FILLED, Status.REJECTED)
+_FILLED, _PARTIAL = Status.FILLED, Status.PARTIAL
+_OVER = (_FILLED, Status.REJECTED)
 
 
 class Luck(NamedTuple):
@@ -113,10 +114,10 @@ class SimulatedVenue:
         if not shares:
             return report
         paid = report.notional.micro * shares
-        rounded = paid // report.shares.micro if order.side is Side.BUY else -(-paid // report.shares.micro)
+        rounded = paid // report.shares.micro if order.side is _BUY else -(-paid // report.shares.micro)
         settles = evolve(report, shares=Shares(shares), notional=Usd(rounded), detail="a trade of it was undone")
         fee = self._fee(order, settles.shares, settles.notional)
-        return evolve(settles, status=Status.PARTIAL, fee=min(fee, report.fee))
+        return evolve(settles, status=_PARTIAL, fee=min(fee, report.fee))
 
     def has(self, order: Order) -> bool:
         """Tell whether an order was placed before."""
@@ -157,17 +158,17 @@ class SimulatedVenue:
         """Fill an order with what it takes, each level rounded against it."""
         if not taken:
             return _killed(order, f"the book holds nothing, or too little, at {order.limit_price}")
-        buying = order.side is Side.BUY
+        buying = order.side is _BUY
         shares = Shares(sum(level.shares.micro for level in taken))
         # Rounded level by level, it may come to a millionth or two outside of what the order allows.
         if buying:
             notional = min(cost_of(taken), order.dearest(shares))
         else:
-            notional = Usd(sum(level.shares.at(level.price, Rounding.DOWN).micro for level in taken))
-            notional = max(notional, shares.at(order.limit_price, Rounding.DOWN))
+            notional = Usd(sum(level.shares.at(level.price, _DOWN).micro for level in taken))
+            notional = max(notional, shares.at(order.limit_price, _DOWN))
         return ExecutionReport(
             order_id=order.order_id,
-            status=Status.PARTIAL if shares < order.shares else Status.FILLED,
+            status=_PARTIAL if shares < order.shares else _FILLED,
             shares=shares,
             notional=notional,
             fee=self._fee(order, shares, notional),
@@ -200,7 +201,7 @@ class SimulatedVenue:
         notional = shares.at(price, _UP if buying else _DOWN)
         return ExecutionReport(
             order_id=order.order_id,
-            status=Status.PARTIAL if partial else Status.FILLED,
+            status=_PARTIAL if partial else _FILLED,
             shares=shares,
             notional=notional,
             fee=self._fee(order, shares, notional),

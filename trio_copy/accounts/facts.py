@@ -28,14 +28,13 @@ from trio_copy.accounts.plain import (
     reason_of,
     report_of,
     signal_of,
-    token_text,
 )
 from trio_copy.accounts.sighted import plain_sighting, sighting_of
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told
 from trio_copy.model.decisions import CopyTask, End, Skip
 from trio_copy.model.facts import Amounts, Fact
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, OrderId, TaskId, TokenId, task_id
+from trio_copy.model.ids import IntentKey, OrderId, TaskId, TokenId, task_id, token_text
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.signals import Signal

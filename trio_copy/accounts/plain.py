@@ -4,14 +4,24 @@ For the same reason it says `_value_`, which is there, where `value` would be a 
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from attrs import evolve
 
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind, Role, Side
-from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, IntentKey, OrderId, SignalId, TaskId, TokenId
+from trio_copy.model.ids import (
+    Address,
+    ChainId,
+    FollowerId,
+    Hash32,
+    IntentKey,
+    OrderId,
+    SignalId,
+    TaskId,
+    TokenId,
+    token_text,
+)
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, SignatureType, Status, Wallet
 from trio_copy.model.positions import EntryKind, LedgerEntry, Lot, Position
 from trio_copy.model.signals import Signal
@@ -24,12 +34,6 @@ _INTENT = 12
 _BUY = Side.BUY
 _SIDES = {side.value: side for side in Side}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
-
-
-@lru_cache(maxsize=4096)
-def token_text(token_id: TokenId) -> str:
-    """Write a token id; each is written several times for one copy, and has 77 digits."""
-    return str(token_id)
 
 
 class PlainError(ValueError):

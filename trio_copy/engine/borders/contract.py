@@ -32,11 +32,12 @@ from trio_copy.model.breaches import (
 )
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, OrderId, TokenId
+from trio_copy.model.ids import IntentKey, OrderId, TokenId, token_text
 from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
 from trio_copy.ports import Executor, JournalledExecutor
 from trio_copy.telemetry.redaction import Redactor
 
+_BUY = Side.BUY
 _LONGEST_TEXT = 300
 _KINDS = 256
 _LEAST_S = 1.0
@@ -157,7 +158,7 @@ class Contract:
 
     def expect_allowed(self, side: Side, now: float | None = None) -> None:
         """Raise `ContractBroken` for an entry while the breaker is open: what was prepared before does not leave then either."""
-        if side is Side.BUY and (self.calls.now() if now is None else now) < self._open_until:
+        if side is _BUY and (self.calls.now() if now is None else now) < self._open_until:
             raise ContractBroken(f"{self.whose}: no entries for {_BREAKER_S:g} s after {_BREAKER_AT} breaches in a row")
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
@@ -175,7 +176,7 @@ class Contract:
         if breach is None:
             return lane
         self._note(call, breach)
-        return (wallet.follower, str(intent.token_id))
+        return (wallet.follower, token_text(intent.token_id))
 
     async def submit(
         self, order: Order, within: trio.CancelScope | None = None, left_s: float = inf
