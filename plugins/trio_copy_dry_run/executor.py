@@ -65,20 +65,20 @@ class DryRunExecutor:
         )
         body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
-            key=key,
-            order_id=OrderId("0x" + sha256(body).hexdigest()),
-            executor=self.name,
-            wallet=wallet,
-            side=intent.side,
-            token_id=intent.token_id,
-            shares=fits.shares,
-            limit_price=fits.limit_price,
-            body=body,
-            fee_bps=market.fee_bps,
-            fee_rate=market.fee_rate,
-            fee_exponent=market.fee_exponent,
-            max_cost=fits.max_cost,
-            refused=fits.refused,
+            key,
+            OrderId("0x" + sha256(body).hexdigest()),
+            self.name,
+            wallet,
+            intent.side,
+            intent.token_id,
+            fits.shares,
+            fits.limit_price,
+            body,
+            market.fee_bps,
+            market.fee_rate,
+            market.fee_exponent,
+            fits.max_cost,
+            fits.refused,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:

@@ -199,13 +199,8 @@ class SimulatedVenue:
         if not shares.micro:
             return _killed(order, "nothing left to fill")
         notional = shares.at(price, _UP if buying else _DOWN)
-        return ExecutionReport(
-            order_id=order.order_id,
-            status=_PARTIAL if partial else _FILLED,
-            shares=shares,
-            notional=notional,
-            fee=self._fee(order, shares, notional),
-        )
+        fee = self._fee(order, shares, notional)
+        return ExecutionReport(order.order_id, _PARTIAL if partial else _FILLED, shares, notional, fee)
 
     def _price(self, order: Order, luck: Luck) -> Price:
         settings, buying = self.settings, order.side is _BUY

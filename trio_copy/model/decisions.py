@@ -170,7 +170,7 @@ class OrderIntent:
         )
 
 
-@frozen(kw_only=True)
+@frozen
 class CopyTask:
     """One follower's share of one signal."""
 

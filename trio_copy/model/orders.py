@@ -93,7 +93,7 @@ def greatest_cost(side: Side, shares: Shares, limit_price: Price) -> Usd:
     return shares.at(limit_price, Rounding.UP) if side is Side.BUY else NO_USD
 
 
-@frozen(kw_only=True)
+@frozen
 class Order:
     """Frozen before it is sent: the same bytes go out on every retry."""
 
@@ -170,7 +170,7 @@ class Settlement(Enum):
     __hash__ = object.__hash__
 
 
-@frozen(kw_only=True)
+@frozen
 class ExecutionReport:
     """What the executor learned about an order."""
 

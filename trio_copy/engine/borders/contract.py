@@ -154,7 +154,8 @@ class Contract:
         self._in_a_row.pop(call.name, None)
         if order.refused is not None:
             order = evolve(order, refused=self._clean_reason(order.refused))
-        return order if order.fee_bps is not None and order.fee is market.fee else _with_fee(order, market)
+        noted = order.fee_bps is market.fee_bps and order.fee_exponent is market.fee_exponent
+        return order if noted and order.fee_rate is market.fee_rate else _with_fee(order, market)
 
     def expect_allowed(self, side: Side, now: float | None = None) -> None:
         """Raise `ContractBroken` for an entry while the breaker is open: what was prepared before does not leave then either."""
