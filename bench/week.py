@@ -27,7 +27,6 @@ from tests.engine.test_bounded import make_smaller, tables
 from tests.harness import World, make_test_plan, open_world, with_follow_settings
 from trio_copy.accounts.budgets import _scope_names, windows_of
 from trio_copy.accounts.documents import spot_of_name
-from trio_copy.accounts.plain import token_text
 from trio_copy.clock import cpu_seconds
 from trio_copy.config import PluginTable
 from trio_copy.engine.opening import open_service
@@ -35,7 +34,7 @@ from trio_copy.engine.plan import PlannedMarkets
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Leaving, Sizing
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import TokenId, token_text
 from trio_copy.model.orders import Quote
 from trio_copy.model.units import MICRO, NO_USD, Price, Ratio, Shares
 from trio_copy.ports import MarketsPlugin

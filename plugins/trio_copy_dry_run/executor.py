@@ -9,15 +9,19 @@ from trio_copy.clock import WallClock
 from trio_copy.errors import OrderNotSent, OrderUncertain
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, OrderId, TokenId
+from trio_copy.model.ids import IntentKey, OrderId, TokenId, token_text
 from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.ports import Facts
+from trio_copy_dry_run.depth import Taken
+from trio_copy_dry_run.moments import Moments
 from trio_copy_dry_run.resting import RestingOrders, kind_of
 from trio_copy_dry_run.rules import allowed, is_post_only, market_of
 from trio_copy_dry_run.settings import DryRunSettings
 from trio_copy_dry_run.shared_books import SharedBooks
 from trio_copy_dry_run.venue import Luck, SimulatedVenue
 
+_BUY = Side.BUY
+_NOT_TAKEN = ("not-sent", "lose-request", "reject", "stale-market")
 _UNSURE = ("lose-request", "lose-reply", "duplicated", "server-error")
 
 
@@ -31,6 +35,7 @@ class DryRunExecutor:
     """What orders take out of real books; None where they are filled by arithmetic alone."""
     facts: Facts | None = None
     resting: RestingOrders = field(init=False)
+    moments: Moments = field(factory=Moments)
     _sent: dict[OrderId, int] = field(factory=dict)
     """How often each order that met a fault was sent."""
     _missed: dict[OrderId, float] = field(factory=dict)
@@ -52,59 +57,69 @@ class DryRunExecutor:
         return market_of(token_id, facts, book, self.settings.fee_bps, quote)
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
-        side = "BUY" if intent.side is Side.BUY else "SELL"
+        side = "BUY" if intent.side is _BUY else "SELL"
         fits = allowed(intent, market)
         rules = f"{fits.step}|" if fits.step > 1 else ""
-        amounts = f"{intent.token_id}|{fits.shares.micro}|{fits.limit_price.micro}|{rules}{intent.price.micro}"
+        amounts = (
+            f"{token_text(intent.token_id)}|{fits.shares.micro}|{fits.limit_price.micro}|{rules}{intent.price.micro}"
+        )
         body = f"{key}|{wallet.follower}|{side}|{kind_of(intent)}|{amounts}".encode()
         return Order(
-            key=key,
-            order_id=OrderId("0x" + sha256(body).hexdigest()),
-            executor=self.name,
-            wallet=wallet,
-            side=intent.side,
-            token_id=intent.token_id,
-            shares=fits.shares,
-            limit_price=fits.limit_price,
-            body=body,
-            fee_bps=market.fee_bps,
-            fee_rate=market.fee_rate,
-            fee_exponent=market.fee_exponent,
-            max_cost=fits.max_cost,
-            refused=fits.refused,
+            key,
+            OrderId("0x" + sha256(body).hexdigest()),
+            self.name,
+            wallet,
+            intent.side,
+            intent.token_id,
+            fits.shares,
+            fits.limit_price,
+            body,
+            market.fee_bps,
+            market.fee_rate,
+            market.fee_exponent,
+            fits.max_cost,
+            fits.refused,
         )
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
-        return (wallet.follower, str(intent.token_id))
+        return (wallet.follower, token_text(intent.token_id))
 
     async def submit(self, order: Order) -> ExecutionReport:
         fault = self._fault(order)
-        match fault:
-            case "not-sent":
-                raise OrderNotSent("nobody listens")
-            case "lose-request":
-                await trio.sleep(self.settings.late_s)
-                raise OrderUncertain("no answer: the request was lost")
-            case "reject" | "stale-market":
-                await trio.sleep(self.venue.latency_s(order))
-                stale = fault == "stale-market"
-                detail = "the price breaks the minimum tick size" if stale else "invalid order"
-                return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail, stale=stale)
-        kill, fails, part = fault == "kill", fault == "settle-fail", fault == "settle-part"
-        if self.books is None or kill or self.venue.has(order):
+        if fault in _NOT_TAKEN:
+            return await self._not_taken(order, fault)
+        if self.books is None or fault == "kill" or self.venue.has(order):
             # The order stands at the venue from here on, as it would with a real one: only the answer takes time.
-            report = self.venue.place(order, kill=kill, fail_settlement=fails, settle_part=part)
-            await trio.sleep(self.venue.latency_s(order))
+            report = self._place(order, fault)
+            await self._answered(order)
         else:
             # By the book as it is when the order arrives, which is what the latency costs.
-            await trio.sleep(self.venue.latency_s(order))
+            await self._answered(order)
             taken = await (self.books.meets(order) if is_post_only(order) else self.books.take(order))
-            report = self.venue.place(order, fail_settlement=fails, settle_part=part, taken=taken)
+            report = self._place(order, fault, taken)
         if fault in ("lose-reply", "late"):
             await trio.sleep(self.settings.late_s)
         if fault in _UNSURE:
             raise OrderUncertain(f"no proof: {fault}")
         return report
+
+    async def _not_taken(self, order: Order, fault: str | None) -> ExecutionReport:
+        """Meet a fault that keeps an order from being placed."""
+        if fault == "not-sent":
+            raise OrderNotSent("nobody listens")
+        if fault == "lose-request":
+            await trio.sleep(self.settings.late_s)
+            raise OrderUncertain("no answer: the request was lost")
+        await self._answered(order)
+        stale = fault == "stale-market"
+        detail = "the price breaks the minimum tick size" if stale else "invalid order"
+        return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail, stale=stale)
+
+    def _place(self, order: Order, fault: str | None, taken: Taken | None = None) -> ExecutionReport:
+        if fault is None:
+            return self.venue.place(order, taken=taken)
+        fails, part = fault == "settle-fail", fault == "settle-part"
+        return self.venue.place(order, kill=fault == "kill", fail_settlement=fails, settle_part=part, taken=taken)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         await trio.lowlevel.checkpoint()
@@ -122,8 +137,12 @@ class DryRunExecutor:
         return ExecutionReport(order_id=order.order_id, status=Status.ABSENT)
 
     async def cancel(self, order: Order) -> None:
-        await trio.sleep(self.venue.latency_s(order))
+        await self._answered(order)
         self.resting.end(order, "called off")
+
+    async def _answered(self, order: Order) -> None:
+        """Wait for as long as the venue takes to answer an order."""
+        await self.moments.wait(self.venue.latency_s(order))
 
     def _fault(self, order: Order) -> str | None:
         """Draw what goes wrong with an order from its own luck; a second send meets no fault."""

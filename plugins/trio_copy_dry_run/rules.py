@@ -4,8 +4,6 @@ Of a token of which nobody tells a tick, any price and any number of shares will
 `fee_bps` is taken.
 """
 
-from attrs import frozen
-
 from trio_copy.model.books import Book
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent, Reason
@@ -14,10 +12,13 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Market, Order, Quote
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Ratio, Shares, Usd
+from trio_copy.model.values import value
 from trio_copy.model.venue_amounts import ANY_PRICE, LEAST_PURCHASE, fit
 
 _NO_FORMULA = Ratio(0)
 POST_ONLY = "post-only"
+_POST_ONLY_IN_BODY = POST_ONLY.encode()
+_BUY = Side.BUY
 _HUNDREDTH = MICRO // 100
 _FIELDS_WITH_STEP = 9
 """Of a body; without rules it is what it always was, and so is the luck that is drawn from it."""
@@ -43,7 +44,7 @@ def market_of(
     )
 
 
-@frozen
+@value
 class Allowed:
     """What the venue takes of an intent; there are no shares where its rules leave nothing."""
 
@@ -59,7 +60,7 @@ class Allowed:
 
 def allowed(intent: OrderIntent, market: Market) -> Allowed:
     """Fit an intent into the venue's rules, as far as they are known."""
-    if market.tick == ANY_PRICE:
+    if market.tick.micro == ANY_PRICE.micro:
         return Allowed(intent.shares, intent.limit_price, intent.max_cost)
     fitted = fit(intent, market)
     if isinstance(fitted, Reason):
@@ -73,8 +74,8 @@ def step_of(order: Order) -> int:
 
     It sells in hundredths, so whatever else is bought of a share can never be sold again: on paper, none of it is.
     """
-    fields = order.body.split(b"|")
-    return int(fields[-2]) if len(fields) == _FIELDS_WITH_STEP else 1
+    body = order.body
+    return int(body.split(b"|")[-2]) if body.count(b"|") + 1 == _FIELDS_WITH_STEP else 1
 
 
 def kind_of_order(order: Order) -> str:
@@ -83,7 +84,7 @@ def kind_of_order(order: Order) -> str:
 
 
 def is_post_only(order: Order) -> bool:
-    return kind_of_order(order).endswith(POST_ONLY)
+    return _POST_ONLY_IN_BODY in order.body and kind_of_order(order).endswith(POST_ONLY)
 
 
 def spends_cash(order: Order) -> bool:
@@ -91,7 +92,7 @@ def spends_cash(order: Order) -> bool:
 
     Where nobody tells them, and of what may rest, it takes the shares that it names.
     """
-    return order.side is Side.BUY and step_of(order) > 1 and kind_of_order(order) in ("FAK", "FOK")
+    return order.side is _BUY and step_of(order) > 1 and kind_of_order(order) in ("FAK", "FOK")
 
 
 def in_steps(shares: int, step: int) -> int:

@@ -25,6 +25,9 @@ from trio_copy_dry_run.venue_file import Kept, VenueFile
 
 _BPS = 10_000
 _ORDERS_KEPT = 100_000
+_BUY, _DOWN, _UP = Side.BUY, Rounding.DOWN, Rounding.UP
+_FILLED, _PARTIAL = Status.FILLED, Status.PARTIAL
+_OVER = (_FILLED, Status.REJECTED)
 
 
 class Luck(NamedTuple):
@@ -39,7 +42,8 @@ class Luck(NamedTuple):
     @classmethod
     def of(cls, order_id: OrderId, seed: int) -> "Luck":
         digest = sha256(f"{seed}|{order_id}".encode()).digest()
-        return cls(*[number % _BPS for number in unpack_from(">IIIII", digest)])
+        latency, slippage, partial, fault, choice = unpack_from(">IIIII", digest)
+        return cls(latency % _BPS, slippage % _BPS, partial % _BPS, fault % _BPS, choice % _BPS)
 
 
 @define(eq=False)
@@ -84,7 +88,7 @@ class SimulatedVenue:
         placed = self._placed.get(order.order_id)
         if placed is None:
             report = self._report(order, kill=kill, taken=taken)
-            if not kill and "@" in kind_of_order(order) and report.status not in (Status.FILLED, Status.REJECTED):
+            if not kill and report.status not in _OVER and "@" in kind_of_order(order):
                 report = evolve(report, status=Status.RESTING, detail="")
             settles = self._part(order, report) if settle_part else None
             placed = self._keep(order, Kept(report, self.wall(), fail_settlement, settles))
@@ -110,10 +114,10 @@ class SimulatedVenue:
         if not shares:
             return report
         paid = report.notional.micro * shares
-        rounded = paid // report.shares.micro if order.side is Side.BUY else -(-paid // report.shares.micro)
+        rounded = paid // report.shares.micro if order.side is _BUY else -(-paid // report.shares.micro)
         settles = evolve(report, shares=Shares(shares), notional=Usd(rounded), detail="a trade of it was undone")
         fee = self._fee(order, settles.shares, settles.notional)
-        return evolve(settles, status=Status.PARTIAL, fee=min(fee, report.fee))
+        return evolve(settles, status=_PARTIAL, fee=min(fee, report.fee))
 
     def has(self, order: Order) -> bool:
         """Tell whether an order was placed before."""
@@ -128,7 +132,7 @@ class SimulatedVenue:
         """Say how far the settlement of an order is by now; that a part of it was undone, halfway there."""
         report, settles, settle_s = placed.report, placed.settles, self.settings.settle_s
         otherwise = placed.fails or settles is not None
-        if not report.shares or not (otherwise or settle_s):
+        if not (otherwise or settle_s) or not report.shares.micro:
             return report
         waited = self.wall() - placed.at
         settled = waited >= settle_s if settle_s else waited > 0
@@ -144,7 +148,7 @@ class SimulatedVenue:
         if kill:
             return _killed(order, "told to kill it")
         report = self._execute(order) if taken is None else self._filled(order, taken)
-        if is_post_only(order) and report.shares:
+        if report.shares.micro and is_post_only(order):
             # In the venue's own words.
             detail = "invalid post-only order: order crosses book"
             return ExecutionReport(order_id=order.order_id, status=Status.REJECTED, detail=detail)
@@ -154,17 +158,17 @@ class SimulatedVenue:
         """Fill an order with what it takes, each level rounded against it."""
         if not taken:
             return _killed(order, f"the book holds nothing, or too little, at {order.limit_price}")
-        buying = order.side is Side.BUY
+        buying = order.side is _BUY
         shares = Shares(sum(level.shares.micro for level in taken))
         # Rounded level by level, it may come to a millionth or two outside of what the order allows.
         if buying:
             notional = min(cost_of(taken), order.dearest(shares))
         else:
-            notional = Usd(sum(level.shares.at(level.price, Rounding.DOWN).micro for level in taken))
-            notional = max(notional, shares.at(order.limit_price, Rounding.DOWN))
+            notional = Usd(sum(level.shares.at(level.price, _DOWN).micro for level in taken))
+            notional = max(notional, shares.at(order.limit_price, _DOWN))
         return ExecutionReport(
             order_id=order.order_id,
-            status=Status.PARTIAL if shares < order.shares else Status.FILLED,
+            status=_PARTIAL if shares < order.shares else _FILLED,
             shares=shares,
             notional=notional,
             fee=self._fee(order, shares, notional),
@@ -176,46 +180,42 @@ class SimulatedVenue:
         return fee.of(shares, notional)
 
     def _execute(self, order: Order) -> ExecutionReport:
-        luck = Luck.of(order.order_id, self.settings.seed)
-        price = self._price(order, luck)
-        worse = price > order.limit_price if order.side is Side.BUY else price < order.limit_price
-        if worse or not price:
-            return _killed(order, f"the book offers {price}, the limit is {order.limit_price}")
+        settings, buying = self.settings, order.side is _BUY
+        luck = Luck.of(order.order_id, settings.seed)
+        price, limit = self._price(order, luck), order.limit_price
+        worse = price.micro > limit.micro if buying else price.micro < limit.micro
+        if worse or not price.micro:
+            return _killed(order, f"the book offers {price}, the limit is {limit}")
         shares = order.shares
         if spends_cash(order):
-            shares = Shares(in_steps(order.max_cost.shares_at(price, Rounding.DOWN).micro, step_of(order)))
-        partial = luck.partial < self.settings.partial_bps
+            shares = Shares(in_steps(order.max_cost.shares_at(price, _DOWN).micro, step_of(order)))
+        partial = luck.partial < settings.partial_bps
         if partial:
             # Between a tenth and nine tenths, again from the order's own luck.
-            part = shares.scaled(Ratio(100_000 + luck.slippage * 80), Rounding.DOWN)
+            part = shares.scaled(Ratio(100_000 + luck.slippage * 80), _DOWN)
             shares = Shares(in_steps(part.micro, step_of(order)))
             if kind_of_order(order) == "FOK":
                 return _killed(order, "the book holds less than the whole order")
-        if not shares:
+        if not shares.micro:
             return _killed(order, "nothing left to fill")
-        notional = shares.at(price, Rounding.UP if order.side is Side.BUY else Rounding.DOWN)
-        return ExecutionReport(
-            order_id=order.order_id,
-            status=Status.PARTIAL if partial else Status.FILLED,
-            shares=shares,
-            notional=notional,
-            fee=self._fee(order, shares, notional),
-        )
+        notional = shares.at(price, _UP if buying else _DOWN)
+        fee = self._fee(order, shares, notional)
+        return ExecutionReport(order.order_id, _PARTIAL if partial else _FILLED, shares, notional, fee)
 
     def _price(self, order: Order, luck: Luck) -> Price:
-        buying = order.side is Side.BUY
-        if self.settings.price_source == "book" and self.quotes is not None:
+        settings, buying = self.settings, order.side is _BUY
+        if self.quotes is not None and settings.price_source == "book":
             quote = self.quotes.quote(order.token_id)
             if quote is not None and quote.price is None:
                 return (quote.ask if buying else quote.bid) or Price(0)
         reference = reference_price(order)
-        bps = self.settings.slippage_bps * luck.slippage // _BPS
-        return reference.raised_bps(bps, Rounding.UP) if buying else reference.lowered_bps(bps, Rounding.DOWN)
+        bps = settings.slippage_bps * luck.slippage // _BPS
+        return reference.raised_bps(bps, _UP) if buying else reference.lowered_bps(bps, _DOWN)
 
 
 def reference_price(order: Order) -> Price:
     """Return the leader's price, which `prepare` wrote into the body."""
-    return Price(int(order.body.split(b"|")[-1]))
+    return Price(int(order.body.rpartition(b"|")[2]))
 
 
 def _killed(order: Order, why: str) -> ExecutionReport:

@@ -10,6 +10,7 @@ from attrs import frozen
 from trio_copy.errors import ConfigError
 from trio_copy.files import trouble_of_place
 from trio_copy.model.orders import ExecutionReport, Order
+from trio_copy.model.values import value
 from trio_copy.records import decode, encode
 
 
@@ -32,7 +33,7 @@ class VenueLine(msgspec.Struct):
         return Kept(decode(bytes(self.report), ExecutionReport), self.at, self.fails, settles)
 
 
-@frozen
+@value
 class Kept:
     """What the venue remembers of an order."""
 

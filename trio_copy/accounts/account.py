@@ -15,8 +15,7 @@ from trio_copy.accounts.commands import Command
 from trio_copy.accounts.deciding import decide
 from trio_copy.accounts.entries import about_entry, is_of
 from trio_copy.accounts.holdings import NOTHING_HELD, Holding
-from trio_copy.accounts.orders import OpenOrder, OrderState, Said, Unsent, said, spent_by
-from trio_copy.accounts.plain import token_text
+from trio_copy.accounts.orders import OpenOrder, OrderState, Unsent, never_came, spent_by
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told, amounts_of
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import Catalog
@@ -25,7 +24,7 @@ from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.facts import NO_AMOUNTS, Amounts
 from trio_copy.model.fills import Side
 from trio_copy.model.fundings import Funding
-from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id
+from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id, token_text
 from trio_copy.model.orders import ExecutionReport, Settlement
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
 from trio_copy.model.signals import Signal
@@ -37,7 +36,7 @@ Part = tuple[str, str]
 MONEY: Part = ("money", "")
 _SELL = Side.SELL
 _UNKNOWN, _RESTING, _ENDED = OrderState.UNKNOWN, OrderState.RESTING, OrderState.ENDED
-_ABSENT, _FIRM, _FAILED = Said.ABSENT, Settlement.FIRM, Settlement.FAILED
+_FIRM, _FAILED = Settlement.FIRM, Settlement.FAILED
 
 
 @value(kw_only=True)
@@ -266,39 +265,37 @@ class Account:
 
     def _learn(self, learned: e.Learned) -> None:
         open_order, entry, outcome = self.orders[learned.key], learned.entry, learned.outcome
-        if learned.state is _UNKNOWN:
-            self._put_order(open_order.after(learned.state, learned.report, learned.at, ended=open_order.ended))
+        state, report = learned.state, learned.report
+        if state is _UNKNOWN:
+            self._put_order(open_order.after(state, report, learned.at, ended=open_order.ended))
             return
-        rested, rests = open_order.state is _RESTING, learned.state is _RESTING
-        if rests:
-            count, cost = self._use(open_order, learned.report)
-        else:
-            count, cost = self._release(open_order, learned.report)
+        rested, rests = open_order.state is _RESTING, state is _RESTING
+        count, cost = self._use(open_order, report) if rests else self._release(open_order, report)
         amounts = NO_AMOUNTS
         if entry is not None:
             amounts = self._book(entry, count, cost)
         elif count or cost:
             self.exposure.change(open_order.spot, count, cost)
-        if learned.state is _ENDED:
+        if state is _ENDED:
             self._drop_order(open_order)
         else:
             ended = open_order.ended or outcome is not None
-            self._put_order(open_order.after(learned.state, learned.report, learned.at, ended=ended))
+            self._put_order(open_order.after(state, report, learned.at, ended=ended))
         if entry is not None and (rested or rests or open_order.ended):
             # What an order fills while it rests is a booking each; and where its task has ended already, for a person to look
             # at, now the books are right as well.
             self._told.append(Told(record=entry, amounts=amounts))
             entry, amounts = None, NO_AMOUNTS
-        if rested and learned.report is not None:
-            if learned.report.settlement is _FIRM:
+        if rested and report is not None:
+            if report.settlement is _FIRM:
                 self._confirm(self.unsettled(open_order), learned.at)
-            elif learned.report.settlement is _FAILED:
+            elif report.settlement is _FAILED:
                 self._take_back(self.unsettled(open_order), learned.at)
         if rests or open_order.ended:
             return
         if outcome is not None:
             self._remember(open_order.task.signal)
-        elif learned.report is None:
+        elif report is None:
             return  # what no venue had is no attempt
         order = OrderEnd.of(open_order, learned)
         self._told.append(Told(TaskEnd(open_order.task, outcome, learned.at, order, entry), amounts))
@@ -420,7 +417,7 @@ class Account:
             return 0, 0
         used = open_order.used if open_order.state is _RESTING else 0
         cost -= used
-        if report is None or said(report) is _ABSENT:
+        if report is None or never_came(report):
             count_in_windows(self.windows, open_order.task.signal, -cost, -1)
         else:
             # Also what the chain undoes was spent: a day's budget is never given back.

@@ -30,7 +30,8 @@ from trio_copy.model.orders import ExecutionReport, Settlement, Status
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
 
-_BOOK, _BOOK_FIRM = Step.BOOK, Step.BOOK_FIRM
+_BOOK, _BOOK_FIRM, _LET_GO = Step.BOOK, Step.BOOK_FIRM, Step.LET_GO
+_RESTING, _MATCHED = OrderState.RESTING, OrderState.MATCHED
 
 
 def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
@@ -44,14 +45,14 @@ def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
             return ()
         if outside(open_order, report) is not None:
             return doubt(account, key, report, at, breached=True)
-    if open_order.state is OrderState.RESTING and shrinks(open_order, report):
+    if open_order.state is _RESTING and shrinks(open_order, report):
         if said(report) is not Said.FAILED or not undoes(open_order, report):
             events = ended_with_less(account, open_order, report, at)
             if not rounded(open_order, report) or not isinstance(events[0], e.Contradicted):
                 return events
         report = _as_booked(open_order, report)
     step, state = LIFE[open_order.state, said(report)]
-    if step is Step.LET_GO:
+    if step is _LET_GO:
         report = _as_it_stood(open_order, report)
         step, state = LIFE[open_order.state, said(report)]
     if step is _BOOK_FIRM or step is _BOOK:
@@ -148,7 +149,7 @@ def doubt(
     the very fill that is booked can settle or be undone, so that asking again does no harm, and nobody else could say it.
     """
     open_order = account.orders.get(key)
-    if open_order is None or open_order.state is OrderState.MATCHED:
+    if open_order is None or open_order.state is _MATCHED:
         return ()
     events: list[e.Event] = []
     if open_order.state is OrderState.PLACED:
@@ -161,7 +162,7 @@ def doubt(
 def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
     """End an order as if it had never been; one that is booked, or rests, was sent. Its task ends, or waits for the next owner."""
     open_order = account.orders.get(command.key)
-    if open_order is None or open_order.rests or open_order.state is OrderState.MATCHED:
+    if open_order is None or open_order.rests or open_order.state is _MATCHED:
         return ()
     if command.waits_on and not open_order.ended:
         task, intent = open_order.task, command.intent

@@ -226,9 +226,9 @@ def over_budget(
 ) -> Reason | None:
     """Return the cap that an entry which may cost up to `cost`, fees included, would break; None when it fits all."""
     caps, spot = settings.caps, (task.signal.leader, task.intent.token_id)
-    if caps.max_order_usd is not None and cost > caps.max_order_usd:
+    if caps.max_order_usd is not None and cost.micro > caps.max_order_usd.micro:
         return _reached("caps.max_order_usd", cost, caps.max_order_usd)
-    if day is not None and cost > day.left:
+    if day is not None and cost.micro > day.left.micro:
         used = Usd(day.limit.micro - day.left.micro)
         return _reached("engine.max_day_usd", used + cost, day.limit)
     limit = caps.max_day_usd

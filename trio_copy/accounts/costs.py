@@ -16,7 +16,9 @@ _SELL = Side.SELL
 def with_fees(intent: OrderIntent, settings: FollowSettings, fee: Fee) -> OrderIntent | Reason:
     """Shrink an entry until it fits its cap with the venue's fee on top; a reason when it is then too small."""
     cap = settings.caps.max_order_usd
-    if intent.side is _SELL or cap is None or worst_cost(intent.max_cost, intent.limit_price, fee) <= cap:
+    if intent.side is _SELL or cap is None:
+        return intent
+    if worst_cost(intent.max_cost, intent.limit_price, fee).micro <= cap.micro:
         return intent
     # Cost and each part of the fee are rounded up: some millionths are kept for that.
     spare = 4 if fee.rate else 2

@@ -69,11 +69,11 @@ def document_of(account: Account, part: Part) -> Plain | None:
     """Write one part of an account; None where there is nothing: then the document is to be deleted."""
     kind, name = part
     match kind:
-        case "money":
-            return _plain_money(account)
         case "order":
             open_order = account.orders.get(IntentKey(name.partition("/")[0]))
             return None if open_order is None else plain_open_order(open_order)
+        case "money":
+            return _plain_money(account)
         case "position":
             holding = account.holdings.get(spot_of_name(name))
             return None if holding is None else plain_holding(holding)
@@ -229,8 +229,6 @@ def performance_of(body: Plain) -> Performance:
 def _plain_money(account: Account) -> Plain:
     performance, mode = account.performance, account.mode
     worth_peak = None if performance.worth_peak is None else performance.worth_peak.micro
-    # Only where there are any: few have a paper wallet, and this is written with every copy.
-    put_in = [[one.amount.micro, one.why, one.at] for one in account.fundings]
     return [
         1,
         [
@@ -244,7 +242,8 @@ def _plain_money(account: Account) -> Plain:
         [(name, window.used, window.until) for name, window in account.windows.items() if window.used],
         list(account.recent.items()),
         None if mode is None else [mode.mode.value, mode.why, mode.at],
-        *([put_in] if put_in else ()),
+        # Only where there are any: few have a paper wallet, and this is written with every copy.
+        *([[[one.amount.micro, one.why, one.at] for one in account.fundings]] if account.fundings else ()),
     ]
 
 

@@ -15,7 +15,6 @@ from trio_copy.accounts.plain import (
     Plain,
     PlainError,
     entry_of,
-    flags_of,
     intent_of,
     number_of,
     outcome_of,
@@ -25,17 +24,17 @@ from trio_copy.accounts.plain import (
     plain_reason,
     plain_report,
     plain_signal,
+    plain_task,
     reason_of,
     report_of,
     signal_of,
-    token_text,
 )
 from trio_copy.accounts.sighted import plain_sighting, sighting_of
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told
-from trio_copy.model.decisions import CopyTask, End, OrderIntent, Skip
+from trio_copy.model.decisions import CopyTask, End, Skip
 from trio_copy.model.facts import Amounts, Fact
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, OrderId, TaskId, TokenId, task_id
+from trio_copy.model.ids import IntentKey, OrderId, TaskId, TokenId, task_id, token_text
 from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.signals import Signal
@@ -167,21 +166,10 @@ def _signal_of(fact: Fact, plain: Plain) -> Signal:
     return signal_of([fact.signal_id, chain_id, exchange, fact.leader, role, side, token, *rest])
 
 
-def _plain_intent_apart(intent: OrderIntent) -> Plain:
-    side, _, *rest = plain_intent(intent)
-    return [side, *rest]
-
-
 def _plain_task_apart(task: CopyTask) -> Plain:
-    return [
-        task.executor,
-        *_plain_intent_apart(task.intent),
-        task.deadline,
-        task.attempt,
-        task.decided_at,
-        task.not_before,
-        flags_of(task),
-    ]
+    _, _, _, executor, _, *rest = plain_task(task)
+    side, _, *amounts = plain_intent(task.intent)
+    return [executor, side, *amounts, *rest]
 
 
 def _task_of(fact: Fact, plain: Plain, signal: Signal) -> CopyTask:
@@ -216,7 +204,7 @@ def _plain_order_end(order: OrderEnd, end: TaskEnd) -> Plain:
         order.state,
         order.placed_at,
         None if order.at == end.at else order.at,
-        None if order.report is None else _plain_report_apart(order.report, order.order_id),
+        None if order.report is None else plain_report(order.report, order.order_id),
     ]
 
 
@@ -237,11 +225,6 @@ def _order_end_of(fact: Fact, plain: Plain, task: CopyTask) -> OrderEnd:
         placed_at=placed_at,
         at=fact.at if at is None else at,
     )
-
-
-def _plain_report_apart(report: ExecutionReport, order_id: OrderId) -> Plain:
-    of, *rest = plain_report(report)
-    return [None if of == order_id else of, *rest]
 
 
 def _report_of(fact: Fact, plain: Plain) -> ExecutionReport:

@@ -12,6 +12,7 @@ from trio_copy.model.values import value
 _BUY, _SELL = Side.BUY, Side.SELL
 _FILLED, _PARTIAL, _UNKNOWN, _ABSENT = Status.FILLED, Status.PARTIAL, Status.UNKNOWN, Status.ABSENT
 _RESTING, _FAILED = Status.RESTING, Settlement.FAILED
+_FILLS = (_FILLED, _PARTIAL, _RESTING)
 _ROUNDING = 10
 """Millionths by which two ways to add up the same trades may differ: one or so for each of them."""
 
@@ -106,6 +107,7 @@ _SAID_BY_A_FILL = {
     Settlement.PENDING: Said.MATCHED,
     Settlement.FAILED: Said.FAILED,
 }
+_RESTS, _MATCHED, _DOUBTED = OrderState.RESTING, OrderState.MATCHED, OrderState.UNKNOWN
 
 
 def said(report: ExecutionReport | None) -> Said:
@@ -121,9 +123,14 @@ def said(report: ExecutionReport | None) -> Said:
 
 def spent_by(report: ExecutionReport | None) -> int:
     """Return what an entry has used of a day's budgets, in millionths of a USD; what the chain undoes was spent as well."""
-    if report is None or said(report) in (Said.NOTHING, Said.ABSENT):
+    if report is None or report.status is _UNKNOWN or never_came(report):
         return 0
     return report.notional.micro + report.fee.micro
+
+
+def never_came(report: ExecutionReport) -> bool:
+    """Tell whether a report says that its order never reached the venue: ABSENT, in the words of `Said`."""
+    return report.status is _ABSENT and not report.shares.micro
 
 
 @value(kw_only=True)
@@ -169,11 +176,11 @@ class OpenOrder:
     @property
     def held(self) -> bool:
         """Whether it still holds what it may take: until its outcome is proven."""
-        return self.state is not OrderState.MATCHED
+        return self.state is not _MATCHED
 
     @property
     def rests(self) -> bool:
-        return self.state is OrderState.RESTING
+        return self.state is _RESTS
 
     @property
     def off_book(self) -> bool:
@@ -186,18 +193,18 @@ class OpenOrder:
 
         One that rests is known, and what comes behind it goes on; so it does behind one that is off the book.
         """
-        if self.state is OrderState.RESTING:
+        if self.state is _RESTS:
             return self.breached or (self.called_off is not None and not self.off_book)
         return self.held
 
     @property
     def used(self) -> int:
         """What an entry that rests has used of its cost so far, in millionths of a USD: it is booked."""
-        return spent_by(self.report) if self.state is OrderState.RESTING else 0
+        return spent_by(self.report) if self.state is _RESTS else 0
 
     def after(self, state: OrderState, report: ExecutionReport | None, at: float, *, ended: bool) -> "OpenOrder":
         """Return the order as it stands once something was learned about it."""
-        off_book = state is OrderState.RESTING and report is not None and report.off_book
+        off_book = state is _RESTS and report is not None and report.off_book
         as_before = state is self.state and off_book is self.off_book
         # Of one that is off the book, what more it has filled is news: how long nobody knows whether that is all counts anew.
         grown = off_book and self.report is not None and report is not None and report.shares != self.report.shares
@@ -214,7 +221,7 @@ class OpenOrder:
             self.breached,
             self.called_off,
             # What turns out to rest is known: whoever calls it off has to wait for what comes of that.
-            self.handed_over and (as_before or off_book or state is OrderState.UNKNOWN),
+            self.handed_over and (as_before or off_book or state is _DOUBTED),
         )
 
     def booked_as(self, report: ExecutionReport) -> bool:
@@ -249,11 +256,11 @@ def outside(open_order: OpenOrder, report: ExecutionReport) -> str | None:
     if not shares:
         empty = status is not _FILLED and not notional and not fee
         return None if empty else f"{status.value}, with no shares for {report.notional}, fee {report.fee}"
-    if status not in (_FILLED, _PARTIAL, _RESTING):
+    if status not in _FILLS:
         return f"{status.value}, with {report.shares} shares"
-    at_limit, limit = shares * order.limit_price.micro, order.limit_price
+    limit = order.limit_price
     if order.side is _SELL:
-        highest = shares * max(limit.micro, open_order.task.intent.price.micro, MICRO)
+        at_limit, highest = shares * limit.micro, shares * max(limit.micro, open_order.task.intent.price.micro, MICRO)
         if shares > order.shares.micro:
             return f"{report.shares} shares, of {order.shares}"
         if not at_limit // MICRO <= notional <= -(-highest // MICRO) or fee > notional:

@@ -4,31 +4,36 @@ For the same reason it says `_value_`, which is there, where `value` would be a 
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from attrs import evolve
 
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind, Role, Side
-from trio_copy.model.ids import Address, ChainId, FollowerId, Hash32, IntentKey, OrderId, SignalId, TaskId, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Settlement, SignatureType, Status, Wallet, greatest_cost
+from trio_copy.model.ids import (
+    Address,
+    ChainId,
+    FollowerId,
+    Hash32,
+    IntentKey,
+    OrderId,
+    SignalId,
+    TaskId,
+    TokenId,
+    token_text,
+)
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, SignatureType, Status, Wallet
 from trio_copy.model.positions import EntryKind, LedgerEntry, Lot, Position
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import Price, Ratio, Shares, Usd
+from trio_copy.model.units import MICRO, Price, Ratio, Shares, Usd
 
 Plain = list[Any]
 AGGREGATES, REREAD, UNSENT = 1, 2, 4
 _INTENT = 12
 """Parts of an intent that rests."""
+_BUY = Side.BUY
 _SIDES = {side.value: side for side in Side}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
-
-
-@lru_cache(maxsize=4096)
-def token_text(token_id: TokenId) -> str:
-    """Write a token id; each is written several times for one copy, and has 77 digits."""
-    return str(token_id)
 
 
 class PlainError(ValueError):
@@ -121,9 +126,11 @@ def signal_of(plain: Plain) -> Signal:
     )
 
 
-def plain_intent(intent: OrderIntent) -> Plain:
-    """Write an intent."""
-    return [
+def plain_intent(intent: OrderIntent) -> Sequence[object]:
+    """Write an intent, once."""
+    if intent.written is not None:
+        return intent.written
+    written = (
         intent.side._value_,
         token_text(intent.token_id),
         intent.shares.micro,
@@ -136,7 +143,9 @@ def plain_intent(intent: OrderIntent) -> Plain:
         intent.called_off.micro,
         # Only where there is one: few orders rest, and this is written with every copy.
         *([intent.rest_until, 1] if intent.post_only else [intent.rest_until] if intent.rest_until else ()),
-    ]
+    )
+    object.__setattr__(intent, "written", written)
+    return written
 
 
 def intent_of(plain: Plain, signal: Signal) -> OrderIntent:
@@ -207,7 +216,7 @@ def task_of(plain: Plain) -> CopyTask:
 def bearing(plain: Sequence[object], borne: Plain) -> Plain:
     """Write something beside a task where every version that reads tasks looks past it: behind its intent."""
     *before, intent, deadline, attempt, decided_at, not_before, flags = plain
-    assert isinstance(intent, list)
+    assert isinstance(intent, tuple)
     padded = [*intent, 0, 0][:_INTENT]
     return [*before, [*padded, borne], deadline, attempt, decided_at, not_before, flags]
 
@@ -280,16 +289,17 @@ def _wallet_of(follower: str, plain: Plain | str | None) -> Wallet:
 
 
 def _cost_at_limit(order: Order) -> int:
-    return greatest_cost(order.side, order.shares, order.limit_price).micro
+    """Return what `greatest_cost` does, in millionths."""
+    return -(-order.shares.micro * order.limit_price.micro // MICRO) if order.side is _BUY else 0
 
 
 _STALE, _OFF_BOOK = 1, 2
 
 
-def plain_report(report: ExecutionReport) -> Plain:
-    """Write a report."""
+def plain_report(report: ExecutionReport, beside: OrderId | None = None) -> Plain:
+    """Write a report; without its order's id where that stands beside it."""
     return [
-        report.order_id,
+        None if report.order_id == beside else report.order_id,
         report.status._value_,
         report.shares.micro,
         report.notional.micro,

@@ -98,16 +98,18 @@ class _Wanted:
         self.aggregates = entry and (bool(execution.aggregate_s) or settings.size.minimum_policy == "accumulate")
 
     def task_of(self, follower: FollowerId, executor: str) -> CopyTask:
+        signal = self.signal
         return CopyTask(
-            task_id=task_id(self.signal.signal_id, follower),
-            signal=self.signal,
-            follower=follower,
-            executor=executor,
-            intent=self.intent,
-            deadline=self.deadline,
-            decided_at=self.now,
-            not_before=self.not_before,
-            aggregates=self.aggregates,
+            task_id(signal.signal_id, follower),
+            signal,
+            follower,
+            executor,
+            self.intent,
+            self.deadline,
+            0,
+            self.now,
+            self.not_before,
+            self.aggregates,
         )
 
 

@@ -11,6 +11,7 @@ from trio_copy.model.signals import Signal
 from trio_copy.model.units import Rounding
 
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
+_SELL = Side.SELL
 
 
 def check(signal: Signal, settings: FollowSettings, catalog: Catalog, now: float) -> Reason | None:
@@ -27,7 +28,7 @@ def check(signal: Signal, settings: FollowSettings, catalog: Catalog, now: float
         return _no(Code.TOO_OLD, "filters.max_age_s", f"{age:.1f}", f"{filters.max_age_s:g}")
     if signal.price is None and filters.unpriced != "copy":
         return _no(Code.PRICE_UNKNOWN, "filters.unpriced", "no price", "a price")
-    if signal.side is Side.SELL:
+    if signal.side is _SELL:
         return _check_exit(settings)
     return _check_entry(signal, settings, catalog, now)
 
@@ -35,7 +36,7 @@ def check(signal: Signal, settings: FollowSettings, catalog: Catalog, now: float
 def check_book(intent: OrderIntent, settings: FollowSettings, market: Market) -> Reason | None:
     """Return why an entry does not like the book it meets, right before its order; exits always like it."""
     filters, quote = settings.filters, market.quote
-    if intent.side is Side.SELL:
+    if intent.side is _SELL:
         return None
     ask = None if quote is None else quote.ask
     if filters.min_depth_usd is not None:

@@ -23,10 +23,12 @@ from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Micro, Price, Ratio,
 _MOST = 1 << 62
 """Larger amounts do not fit into the stores, nor into the world."""
 _ALL_BPS = 10_000
+_LONGEST_WORD = 300
 _LONGEST_ID = 512
 _LONGEST_NAME = 50
 _LONGEST_BODY = 1 << 20
 _MOST_LEVELS = 10_000
+_BUY, _RESTING = Side.BUY, Status.RESTING
 _NOTHING_FILLED = (Status.KILLED, Status.REJECTED, Status.ABSENT)
 
 
@@ -44,9 +46,13 @@ class Breach:
 
 def breach_of_lane(lane: object) -> Breach | None:
     """Judge the name of a lane."""
-    if type(lane) is not tuple or not lane or not all(type(word) is str and len(word) <= 300 for word in lane):
-        return Breach("a lane", f"expected a tuple of short texts, was {shown(lane)}")
-    return None
+    if type(lane) is tuple and lane:
+        for word in lane:
+            if type(word) is not str or len(word) > _LONGEST_WORD:
+                break
+        else:
+            return None
+    return Breach("a lane", f"expected a tuple of short texts, was {shown(lane)}")
 
 
 def breach_of_market(market: object, token_id: TokenId) -> Breach | None:
@@ -80,34 +86,36 @@ def breach_of_order(order: object, executor: str, key: IntentKey, intent: OrderI
     """Judge what `prepare` returned for an intent: it lies inside, or it is never sent."""
     if type(order) is not Order:
         return _wrong_type("an order", Order, order)
-    if order.key != key or type(order.key) is not str:
+    # What is the very thing that was asked for is right; what is another one is looked at.
+    if order.key is not key and (type(order.key) is not str or order.key != key):
         return _expected("an order's key", key, order.key)
-    if order.executor != executor or type(order.executor) is not str:
+    if order.executor is not executor and (type(order.executor) is not str or order.executor != executor):
         return _expected("an order's executor", executor, order.executor)
-    if type(order.wallet) is not Wallet or order.wallet != wallet:
+    if order.wallet is not wallet and (type(order.wallet) is not Wallet or order.wallet != wallet):
         return _expected("an order's wallet", wallet, order.wallet)
     if order.side is not intent.side:
         return _expected("an order's side", intent.side, order.side)
-    if order.token_id != intent.token_id or type(order.token_id) is not int:
-        return _expected("an order's token", intent.token_id, order.token_id)
-    if type(order.order_id) is not str or not 0 < len(order.order_id) <= _LONGEST_ID or not _writable(order.order_id):
-        return _expected("an order's id", f"a text of 1 to {_LONGEST_ID} letters", order.order_id)
-    if type(order.body) is not bytes or len(order.body) > _LONGEST_BODY:
-        return _expected("an order's body", f"at most {_LONGEST_BODY} bytes", type(order.body).__name__)
-    if not _amount(order.shares, Shares) or order.shares.micro > intent.shares.micro:
+    token: object = order.token_id
+    if token is not intent.token_id and (type(token) is not int or token != intent.token_id):
+        return _expected("an order's token", intent.token_id, token)
+    order_id, body = order.order_id, order.body
+    if type(order_id) is not str or not 0 < len(order_id) <= _LONGEST_ID or not _writable(order_id):
+        return _expected("an order's id", f"a text of 1 to {_LONGEST_ID} letters", order_id)
+    if type(body) is not bytes or len(body) > _LONGEST_BODY:
+        return _expected("an order's body", f"at most {_LONGEST_BODY} bytes", type(body).__name__)
+    if not _amount(order.shares, Shares) or (shares := order.shares.micro) > intent.shares.micro:
         return _expected("an order's shares", f"Shares from 0 to {intent.shares}", order.shares)
     if not _amount(order.limit_price, Price):
         return _expected("an order's limit price", "a Price", order.limit_price)
-    limit, wanted = order.limit_price.micro, intent.limit_price.micro
-    buys = intent.side is Side.BUY
+    limit, wanted, buys = order.limit_price.micro, intent.limit_price.micro, intent.side is _BUY
     if (limit > wanted) if buys else (limit < wanted):
         return _expected("an order's limit price", f"{intent.limit_price} or better", order.limit_price)
-    if not _amount(order.max_cost, Usd) or bool(order.max_cost.micro) != (buys and bool(order.shares.micro)):
+    if not _amount(order.max_cost, Usd) or (order.max_cost.micro != 0) is not (buys and shares != 0):
         return _expected("an order's greatest cost", "Usd above 0 for a purchase of shares, else 0", order.max_cost)
-    if order.refused is not None and (type(order.refused) is not Reason or order.shares.micro):
+    if order.refused is not None and (type(order.refused) is not Reason or shares):
         return _expected("why an order is none", "a Reason, of an order of no shares", order.refused)
     # Whatever it says itself: what its shares cost at its limit, it may spend as well.
-    if buys and (cost := max(_up(order.shares.micro * limit), order.max_cost.micro)) > intent.max_cost.micro:
+    if buys and (cost := max(-(-shares * limit // MICRO), order.max_cost.micro)) > intent.max_cost.micro:
         return _expected("an order's cost", f"at most {intent.max_cost}", Usd(cost))
     return None
 
@@ -116,53 +124,65 @@ def breach_of_report(report: object, order: Order) -> Breach | None:
     """Judge what `submit` or `find` returned about an order: it stays inside, or it is never booked."""
     if type(report) is not ExecutionReport:
         return _wrong_type("a report", ExecutionReport, report)
-    if type(report.order_id) is not str or report.order_id != order.order_id:
+    if report.order_id is not order.order_id and (
+        type(report.order_id) is not str or report.order_id != order.order_id
+    ):
         return _expected("another order's report", order.order_id, report.order_id)
-    if type(report.status) is not Status:
-        return _expected("a report's status", "a Status", report.status)
-    if type(report.settlement) is not Settlement:
-        return _expected("a report's settlement", "a Settlement", report.settlement)
+    status, settlement = report.status, report.settlement
+    if type(status) is not Status:
+        return _expected("a report's status", "a Status", status)
+    if type(settlement) is not Settlement:
+        return _expected("a report's settlement", "a Settlement", settlement)
     if type(report.detail) is not str:
         return _expected("a report's detail", "a text", report.detail)
-    stale: object = report.stale
-    if type(stale) is not bool:
-        return _expected("whether a report's market is stale", "a bool", stale)
-    if stale and report.status is not Status.REJECTED:
-        return _expected("made for another market", Status.REJECTED, report.status)
-    off_book: object = report.off_book
-    if type(off_book) is not bool:
-        return _expected("whether an order is off the book", "a bool", off_book)
-    if off_book and report.status is not Status.RESTING:
-        return _expected("off the book", Status.RESTING, report.status)
+    if report.stale is not False and (breach := _breach_of_stale(report.stale, status)) is not None:
+        return breach
+    if report.off_book is not False and (breach := _breach_of_off_book(report.off_book, status)) is not None:
+        return breach
     if not _amount(report.shares, Shares):
         return _expected("a report's shares", "Shares from 0", report.shares)
     if not _amount(report.notional, Usd):
         return _expected("a report's notional", "Usd from 0", report.notional)
     if not _amount(report.fee, Usd):
         return _expected("a report's fee", "Usd from 0", report.fee)
-    if report.status is Status.RESTING:
+    if status is _RESTING:
         if order.side is Side.SELL:
-            return _expected("a sale that rests", "an exit that is over at once", report.status)
-        if report.settlement is Settlement.FAILED:
-            return _expected("undone while it rests", "FAILED at its end", report.settlement)
+            return _expected("a sale that rests", "an exit that is over at once", status)
+        if settlement is Settlement.FAILED:
+            return _expected("undone while it rests", "FAILED at its end", settlement)
     if report.shares.micro:
         return _breach_of_fill(report, order)
-    if report.status in (Status.FILLED, Status.PARTIAL):
-        return _expected(f"{report.status.value} without shares", "above 0", report.shares)
+    if status is Status.FILLED or status is Status.PARTIAL:
+        return _expected(f"{status.value} without shares", "above 0", report.shares)
     if report.notional.micro or report.fee.micro:
         return _expected("money without shares", NO_USD, f"{report.notional} and a fee of {report.fee}")
     return None
+
+
+def _breach_of_stale(stale: object, status: Status) -> Breach | None:
+    if type(stale) is not bool:
+        return _expected("whether a report's market is stale", "a bool", stale)
+    if status is not Status.REJECTED:
+        return _expected("made for another market", Status.REJECTED, status)
+    return None
+
+
+def _breach_of_off_book(off_book: object, status: Status) -> Breach | None:
+    if type(off_book) is not bool:
+        return _expected("whether an order is off the book", "a bool", off_book)
+    return None if status is _RESTING else _expected("off the book", _RESTING, status)
 
 
 def _breach_of_fill(report: ExecutionReport, order: Order) -> Breach | None:
     if report.status in _NOTHING_FILLED:
         return _expected(f"{report.status.value} with shares", NO_SHARES, report.shares)
     shares, notional, limit = report.shares.micro, report.notional.micro, order.limit_price.micro
-    if order.side is Side.BUY:
+    buys = order.side is _BUY
+    if buys:
         if notional > order.max_cost.micro:
             return _expected("a purchase's cost", f"at most {order.max_cost}", report.notional)
         # A price is a millionth at least: shares that cost nothing are not there.
-        least, most = _up(shares), order.dearest(report.shares).micro
+        least, most = -(-shares // MICRO), order.dearest(report.shares).micro
     else:
         if shares > order.shares.micro:
             return _expected("a sale's shares", f"at most {order.shares}", report.shares)
@@ -172,8 +192,10 @@ def _breach_of_fill(report: ExecutionReport, order: Order) -> Breach | None:
         return _expected(
             "a fill's price", f"from {Usd(least)} to {Usd(most)} for {report.shares} shares", report.notional
         )
+    if not report.fee.micro:
+        return None
     # By the market's, known when the order was prepared, at whatever prices the fill was made of: only their sum is told.
-    if order.side is Side.BUY:
+    if buys:
         dearest = order.fee.most_of_purchase(report.notional, order.limit_price)
     else:
         dearest = order.fee.most_of_sale(report.shares, report.notional, order.limit_price)
@@ -236,11 +258,6 @@ def _amount(value: Micro, of: type[Micro]) -> bool:
 def _writable(text: str) -> bool:
     """Tell whether a text has no halves of characters."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _up(amount: int) -> int:
-    """Bring a product of two amounts in millionths back to millionths, against ourselves."""
-    return -(-amount // MICRO)
 
 
 def _bps(value: object) -> bool:

@@ -148,6 +148,8 @@ class OrderIntent:
     """Whether it shall only rest, and be refused where it would take what is offered."""
     leader_time: int = 0
     """Unix seconds of the leader's block, the source of an order's timestamp: see `Signal.leader_time`."""
+    written: Sequence[object] | None = field(default=None, init=False, eq=False, repr=False)
+    """The intent as plain values, once somebody has written it: followers with equal settings share it."""
 
     def resized(self, shares: Shares) -> "OrderIntent":
         """Return the same wish for other shares; of an exit, which has no cost."""
@@ -168,7 +170,7 @@ class OrderIntent:
         )
 
 
-@frozen(kw_only=True)
+@frozen
 class CopyTask:
     """One follower's share of one signal."""
 

@@ -6,7 +6,7 @@ of the whole fill at its average price, and lets what is below the fifth decimal
 
 from functools import lru_cache
 
-from trio_copy.model.units import BPS, MICRO, Price, Ratio, Rounding, Shares, Usd, divide
+from trio_copy.model.units import BPS, MICRO, NO_USD, Price, Ratio, Rounding, Shares, Usd, divide
 from trio_copy.model.values import value
 
 EXPONENT_MOST = 8
@@ -26,6 +26,8 @@ class Fee:
 
     def of(self, shares: Shares, notional: Usd) -> Usd:
         """Return what is taken of a fill."""
+        if not (self.bps or self.rate.micro):
+            return NO_USD
         fee = -(-notional.micro * self.bps // BPS)
         size, paid, power = shares.micro, notional.micro, self.exponent
         if self.rate.micro and 0 < paid < size:

@@ -9,6 +9,7 @@ Neither the log index nor the block hash takes part: both change when a transact
 H is SHA-256 over a tag and the fields joined by "|"; no field can hold that character, so no two tuples collide.
 """
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import NewType
 
@@ -45,6 +46,12 @@ def _fixed_hex(text: str, digits: int, what: str) -> str:
     if len(lower) != digits + 2 or not lower.startswith("0x") or not _HEX.issuperset(lower[2:]):
         raise ValueError(f'expected {what}, 0x and {digits} hex digits, got "{text[:80]}"')
     return lower
+
+
+@lru_cache(maxsize=4096)
+def token_text(token_id: TokenId) -> str:
+    """Write a token id; each is written several times for one copy, and has 77 digits."""
+    return str(token_id)
 
 
 def _digest(*fields: object) -> str:

@@ -93,7 +93,7 @@ def greatest_cost(side: Side, shares: Shares, limit_price: Price) -> Usd:
     return shares.at(limit_price, Rounding.UP) if side is Side.BUY else NO_USD
 
 
-@frozen(kw_only=True)
+@frozen
 class Order:
     """Frozen before it is sent: the same bytes go out on every retry."""
 
@@ -129,10 +129,14 @@ class Order:
         Amounts of few decimals do not name every price. What the cash divided by the shares says may be a hair over the
         limit, and is what the order allows.
         """
-        at_limit = -(-shares.micro * self.limit_price.micro // MICRO)
-        named = -(-shares.micro * self.max_cost.micro // self.shares.micro) if self.shares.micro else 0
-        most = max(at_limit, min(named, -(-shares.micro * (self.limit_price.micro + _HAIR) // MICRO)))
-        return Usd(min(most, self.max_cost.micro))
+        size, limit, cash = shares.micro, self.limit_price.micro, self.max_cost.micro
+        at_limit = -(-size * limit // MICRO)
+        if at_limit >= cash:
+            return self.max_cost
+        if not self.shares.micro:
+            return Usd(at_limit)
+        named = -(-size * cash // self.shares.micro)
+        return Usd(min(cash, max(at_limit, min(named, -(-size * (limit + _HAIR) // MICRO)))))
 
 
 class Status(Enum):
@@ -166,7 +170,7 @@ class Settlement(Enum):
     __hash__ = object.__hash__
 
 
-@frozen(kw_only=True)
+@frozen
 class ExecutionReport:
     """What the executor learned about an order."""
 

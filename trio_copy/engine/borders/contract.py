@@ -32,11 +32,12 @@ from trio_copy.model.breaches import (
 )
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, OrderId, TokenId
+from trio_copy.model.ids import IntentKey, OrderId, TokenId, token_text
 from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
 from trio_copy.ports import Executor, JournalledExecutor
 from trio_copy.telemetry.redaction import Redactor
 
+_BUY = Side.BUY
 _LONGEST_TEXT = 300
 _KINDS = 256
 _LEAST_S = 1.0
@@ -153,11 +154,12 @@ class Contract:
         self._in_a_row.pop(call.name, None)
         if order.refused is not None:
             order = evolve(order, refused=self._clean_reason(order.refused))
-        return order if order.fee_bps is not None and order.fee is market.fee else _with_fee(order, market)
+        noted = order.fee_bps is market.fee_bps and order.fee_exponent is market.fee_exponent
+        return order if noted and order.fee_rate is market.fee_rate else _with_fee(order, market)
 
     def expect_allowed(self, side: Side, now: float | None = None) -> None:
         """Raise `ContractBroken` for an entry while the breaker is open: what was prepared before does not leave then either."""
-        if side is Side.BUY and (self.calls.now() if now is None else now) < self._open_until:
+        if side is _BUY and (self.calls.now() if now is None else now) < self._open_until:
             raise ContractBroken(f"{self.whose}: no entries for {_BREAKER_S:g} s after {_BREAKER_AT} breaches in a row")
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
@@ -175,7 +177,7 @@ class Contract:
         if breach is None:
             return lane
         self._note(call, breach)
-        return (wallet.follower, str(intent.token_id))
+        return (wallet.follower, token_text(intent.token_id))
 
     async def submit(
         self, order: Order, within: trio.CancelScope | None = None, left_s: float = inf

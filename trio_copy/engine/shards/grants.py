@@ -17,6 +17,7 @@ from trio_copy.model.ids import IntentKey
 from trio_copy.model.units import Usd
 from trio_copy.ports import Control, nowhere
 
+_SELL, _RESTING = Side.SELL, OrderState.RESTING
 _PARTS = 20
 """A shard draws a part of what is left: small near the limit, so that no shard keeps what another one needs."""
 _DAYS_KEPT = 4
@@ -62,7 +63,7 @@ class Grants:
 
     def covers(self, task: CopyTask, cost: Usd) -> bool:
         """Tell whether what is drawn already is enough for an entry that may cost so much."""
-        return self.limit is None or task.intent.side is Side.SELL or self._of(task).left >= cost.micro
+        return self.limit is None or task.intent.side is _SELL or self._of(task).left >= cost.micro
 
     async def draw(self, task: CopyTask, cost: Usd) -> bool:
         """Draw enough for an entry; False when there is no more. The grant is durable when this returns."""
@@ -112,7 +113,7 @@ class Grants:
         spent = spent_by(learned.report)
         more = spent - before
         day.held -= left
-        if learned.state is OrderState.RESTING:
+        if learned.state is _RESTING:
             day.held += left - more
             self._held[key] = (day, left - more, spent)
         if more:

@@ -3,12 +3,11 @@
 from trio_copy.accounts import Account, OpenOrder
 from trio_copy.accounts.documents import document_of, spot_of_name
 from trio_copy.accounts.plain import Plain
-from trio_copy.accounts.telling import SkipTold, TaskEnd, Told
+from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.engine.shards.marks import Marks
 from trio_copy.engine.shards.sightings import Sightings
 from trio_copy.engine.shards.stored import stored_fact
 from trio_copy.engine.shards.writing import Batch
-from trio_copy.model.decisions import Outcome
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.ports import Document
@@ -46,27 +45,20 @@ def put(batch: Batch, follower: FollowerId, kind: str, name: str, body: Plain | 
 
 def announce(observer: Observer, told: Told) -> None:
     """Let people hear of what has become durable."""
-    if told.amounts[1] or told.amounts[2]:
-        observer.on_booked(told.amounts)
-    entry = told.record.entry if isinstance(told.record, TaskEnd) else told.record
-    if isinstance(entry, LedgerEntry):
-        observer.on_entry(entry, told.amounts)
-    match told.record:
-        case TaskEnd(outcome=Outcome() as outcome) as end:
-            report = None if end.order is None else end.order.report
-            observer.on_finished(
-                Finished(
-                    task=end.task,
-                    outcome=outcome,
-                    report=report,
-                    started_at=0.0 if end.order is None else end.order.placed_at,
-                    ended_at=end.at,
-                )
-            )
-        case SkipTold(skip=skip, signal=signal):
-            observer.on_skip(skip, signal)
-        case _:
-            pass
+    record, amounts = told.record, told.amounts
+    if amounts[1] or amounts[2]:
+        observer.on_booked(amounts)
+    if isinstance(record, TaskEnd):
+        if record.entry is not None:
+            observer.on_entry(record.entry, amounts)
+        if record.outcome is not None:
+            order = record.order
+            report, started_at = (None, 0.0) if order is None else (order.report, order.placed_at)
+            observer.on_finished(Finished(record.task, record.outcome, report, started_at, record.at))
+    elif isinstance(record, LedgerEntry):
+        observer.on_entry(record, amounts)
+    else:
+        observer.on_skip(record.skip, record.signal)
 
 
 def told_resting(open_order: OpenOrder, market: str) -> str:
