@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -244,20 +245,22 @@ def test_paper_runs_against_any_node_of_the_chain(tmp_path: Path) -> None:
                 listeners = await nursery.start(partial(trio.serve_tcp, second.handle, 0, host="127.0.0.1"))
                 url = f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
                 conf = paper_conf(tmp_path, one.url, url)
-                command = [sys.executable, "-m", "trio_copy", "run", conf, "--json", "--for", "4s"]
 
                 async def trade() -> None:
                     await one.node.wait_log_filters(1)
                     await second.wait_log_filters(1)
-                    # More than one, because what is mined before the engine is armed is not copied.
-                    for number in range(1, 10):
+                    # Until one is heard of: what is mined before the engine is armed is not copied.
+                    for number in count(1):
                         one.chain.mine(leader_buys(Address("0x6031b6eed1c97e853c6e0f03ad3ce3529351f96d"), number))
                         await trio.sleep(0.3)
 
                 nursery.start_soon(trade)
-                done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+                process = start("run", conf, "--json", "--for", "60s", stderr=subprocess.DEVNULL)
+                told = await trio.to_thread.run_sync(wait_for, process, "signal")
+                process.send_signal(signal.SIGTERM)
+                rest, _ = await trio.to_thread.run_sync(process.communicate)
                 nursery.cancel_scope.cancel()
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [*told, *(json.loads(line) for line in rest.splitlines())]
 
     events = trio.run(run)
     reports = [event for event in events if event["event"] == "report"]
