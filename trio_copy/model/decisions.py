@@ -14,7 +14,7 @@ from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
-from trio_copy.model.values import value
+from trio_copy.model.values import sealed, value
 
 _FIGURE = re.compile(r"(above |from )?\d")
 
@@ -121,7 +121,7 @@ class Skip:
     reason: Reason
 
 
-@frozen(kw_only=True)
+@sealed
 class OrderIntent:
     """What a task wants to do, sized and capped: a pure function of (signal, follow settings)."""
 
@@ -171,7 +171,7 @@ class OrderIntent:
         )
 
 
-@frozen
+@sealed
 class CopyTask:
     """One follower's share of one signal."""
 
