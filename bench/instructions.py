@@ -30,13 +30,8 @@ from trio_copy.testing.virtual import run_virtually
 
 FOLLOWERS = 100
 FEW, MORE = 1, 3
-LIMITS = {"memory": 1_450_000, "sqlite": 1_560_000}
-"""Instructions per copy, with a tenth to spare above what was counted when they were set; a fiftieth more since fees by a formula, orders
-that rest, and prices that are kept with a copy are looked for in each, also where there are none. Then
-an eighth more: an order says what it may spend at most, its fill is judged by what that buys, and what settles is compared with what
-was told, 52 calls a copy. On SQLite it is lower since the interpreter is tuned as it is in a run, before which a collection of all that
-was loaded fell among the trades that count.
-"""
+LIMITS = {"memory": 1_120_000, "sqlite": 1_330_000}
+"""Instructions per copy, with a tenth to spare above what was counted when they were set."""
 STORES = (*LIMITS, "redis")
 """Redis has no limit: it takes minutes, because virtual time waits in real time for its answers."""
 _START = 1_764_000_000.0

@@ -32,7 +32,7 @@ class DryRunSettings:
     latency_ms: int = setting(
         30,
         unit="milliseconds",
-        why="How long an order takes; what a good connection to the venue takes.",
+        why="How long an order takes, up to the next whole one; what a good connection to the venue takes.",
         check=within(0, 60_000),
     )
     latency_jitter_ms: int = setting(

@@ -31,6 +31,8 @@ def aggregate_exits(task: CopyTask, others: Sequence[CopyTask]) -> Aggregate:
     Sold one after the other, each a part of what he still held, they come to the same part of what he held before. The
     limit is the lowest of theirs: his last sale tells what the market pays by now, and who keeps his first price stays in.
     """
+    if not others:
+        return Aggregate(task)
     parts = [task, *others]
     return _as_one(parts, [part.intent.leader_shares.micro for part in parts])
 
@@ -51,7 +53,7 @@ def _as_one(parts: Sequence[CopyTask], weights: Sequence[int]) -> Aggregate:
     """Make one task of several, under the name of the first; its price is their average, each with its weight."""
     task = parts[0]
     if len(parts) == 1 or not sum(weights):
-        return Aggregate(task=task)
+        return Aggregate(task)
     weighed = list(zip(parts, weights, strict=True))
     # What the sizing assumes of a trade without a price is no price of the leader's, and has no part in the average.
     priced = [(part, weight) for part, weight in weighed if part.signal.price is not None and weight] or weighed
@@ -67,4 +69,4 @@ def _as_one(parts: Sequence[CopyTask], weights: Sequence[int]) -> Aggregate:
         max_cost=shares.at(limit, Rounding.UP) if task.intent.side is Side.BUY else NO_USD,
         leader_shares=sum((part.intent.leader_shares for part in parts), NO_SHARES),
     )
-    return Aggregate(task=evolve(task, intent=intent), members=tuple(part.task_id for part in parts[1:]))
+    return Aggregate(task.wanting(intent), tuple(part.task_id for part in parts[1:]))

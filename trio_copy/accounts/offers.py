@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.aggregate import aggregate, aggregate_exits, leave_together
@@ -33,7 +31,7 @@ from trio_copy.model.decisions import (
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Order
-from trio_copy.model.units import Rounding, Usd
+from trio_copy.model.units import NO_USD, Rounding, Usd
 
 if TYPE_CHECKING:
     from trio_copy.accounts.account import Account
@@ -178,9 +176,9 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     company = _leaving_too(account, task, command) if command.crowded and not _unsent(account, task) else []
     together = aggregate_exits(task, company)
     # As of the last of them: what he bought between two of his sales, he has sold again by now.
-    last = max((task, *company), key=age)
-    called, changes = called_off(account, evolve(last, intent=together.task.intent), command.resting, at)
-    task, spot = evolve(task, intent=called.intent), spot_of(task)
+    last = max((task, *company), key=age) if company else task
+    called, changes = called_off(account, last.wanting(together.task.intent), command.resting, at)
+    task, spot = task.wanting(called.intent), spot_of(task)
     gathered = aggregated_in(task.task_id, "engine.queue_capacity")
     members = [e.Ended(task=other, outcome=gathered, at=at) for other in company if other.task_id in together.members]
     intent = portion(task.intent, account.position(spot), account.free(spot))
@@ -190,7 +188,7 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     if not now.micro:
         return (*changes, *_wait_for_shares(account, patient(task, settle_s), at), *members)
     part, later = task, list[e.Event]()
-    if now < intent.shares:
+    if now.micro < intent.shares.micro:
         if _unsent(account, task):
             task = task.anew()  # the rest is named by its key, and one of the order before may wait already
         part, rest = in_two(task, intent, now)
@@ -201,7 +199,7 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     if isinstance(prepared, Reason):
         return (*changes, *end(account, task, refused(prepared), at), *members)
     part, order = prepared
-    return (*changes, e.Placed(order, part, at, members=together.members, intent=intent), *later, *members)
+    return (*changes, e.Placed(order, part, at, NO_USD, together.members, intent), *later, *members)
 
 
 def _wait_for_shares(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:

@@ -44,7 +44,7 @@ def sold_now(account: "Account", spot: Spot, wanted: Shares, minimum: Shares) ->
 
     What is left for later is no less than the venue sells at least, or it could never be sold.
     """
-    missing = unsettled(account, spot)
+    missing = unsettled(account, spot) if account.orders else NO_SHARES
     if not missing.micro:
         return wanted
     ready = account.free(spot).micro - missing.micro

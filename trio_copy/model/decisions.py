@@ -14,6 +14,7 @@ from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address, FollowerId, FollowKey, IntentKey, SignalId, TaskId, TokenId, intent_key
 from trio_copy.model.signals import Signal
 from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
+from trio_copy.model.values import sealed, value
 
 _FIGURE = re.compile(r"(above |from )?\d")
 
@@ -120,7 +121,7 @@ class Skip:
     reason: Reason
 
 
-@frozen(kw_only=True)
+@sealed
 class OrderIntent:
     """What a task wants to do, sized and capped: a pure function of (signal, follow settings)."""
 
@@ -170,7 +171,7 @@ class OrderIntent:
         )
 
 
-@frozen
+@sealed
 class CopyTask:
     """One follower's share of one signal."""
 
@@ -207,6 +208,10 @@ class CopyTask:
         """How many attempts it is at: not counted are those for a market that was stale, and those that no venue had."""
         return self.attempt + 1 - self.reread - self.unsent
 
+    def wanting(self, intent: OrderIntent) -> "CopyTask":
+        """Return the task with another intent; itself where it is the very same."""
+        return self if intent is self.intent else evolve(self, intent=intent)
+
     def anew(self) -> "CopyTask":
         """Return the task with a key of another order, after one that no venue had."""
         return evolve(self, attempt=self.attempt + 1, unsent=self.unsent + 1)
@@ -222,7 +227,7 @@ class CopyTask:
         return (self.follower, self.intent.token_id)
 
 
-@frozen(kw_only=True)
+@value
 class Aggregate:
     """A task together with those that go out in its order."""
 

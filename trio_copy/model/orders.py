@@ -10,6 +10,7 @@ from trio_copy.model.fees import Fee, fee_of
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
 from trio_copy.model.units import BPS, MICRO, NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
+from trio_copy.model.values import sealed
 
 if TYPE_CHECKING:
     from trio_copy.model.books import Book
@@ -93,7 +94,7 @@ def greatest_cost(side: Side, shares: Shares, limit_price: Price) -> Usd:
     return shares.at(limit_price, Rounding.UP) if side is Side.BUY else NO_USD
 
 
-@frozen
+@sealed
 class Order:
     """Frozen before it is sent: the same bytes go out on every retry."""
 
@@ -170,7 +171,7 @@ class Settlement(Enum):
     __hash__ = object.__hash__
 
 
-@frozen
+@sealed
 class ExecutionReport:
     """What the executor learned about an order."""
 
