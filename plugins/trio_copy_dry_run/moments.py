@@ -6,6 +6,8 @@ import trio
 from attrs import define, field
 
 _PER_S = 1000
+_HAIR = 1e-6
+"""By so much of a millisecond sums of seconds are off: who begins at a whole one must not be answered one later for that."""
 
 
 @define(eq=False)
@@ -25,7 +27,7 @@ class Moments:
         if not seconds:
             await trio.lowlevel.checkpoint()
             return
-        at = ceil((trio.current_time() + seconds) * _PER_S) / _PER_S
+        at = ceil((trio.current_time() + seconds) * _PER_S - _HAIR) / _PER_S
         while (moment := self._ahead.get(at)) is not None:
             await moment.told.wait()
             if moment.come:

@@ -21,6 +21,15 @@ async def test_nobody_is_answered_early_nor_a_millisecond_late(clock: Clock, sec
         await trio.sleep(0.00037)
 
 
+async def test_one_after_the_other_adds_up_to_no_more(clock: Clock) -> None:
+    """Whoever begins when he was answered begins at a whole millisecond, and is not put off until the next."""
+    moments, began = Moments(), trio.current_time()
+    await trio.sleep(0.00037)
+    for _ in range(1000):
+        await moments.wait(0.1)
+    assert 100.0 <= trio.current_time() - began <= 100.0014
+
+
 async def test_a_hundred_that_wait_for_one_moment_set_one_timer(clock: Clock) -> None:
     """And all are answered in it."""
     moments, answered = Moments(), list[float]()
