@@ -46,6 +46,7 @@ _AFTER_DEADLINE_S = 0.05
 """Whoever waits for a deadline looks at the clock when it is surely over."""
 _FOR_EXITS = 10
 """For so many workers there is one more, for exits alone."""
+_BUY, _SELL, _DENIED = Side.BUY, Side.SELL, End.DENIED
 _UNFOLLOWED = FollowSettings()
 """How exits are carried out whose follow was removed since."""
 
@@ -186,7 +187,7 @@ class Execution:
         unwanted = self._unwanted(task, settings, market) or left_out(task, allotment, market)
         if unwanted is not None:
             return unwanted
-        if shard.grants.limit is not None and task.intent.side is Side.BUY:
+        if shard.grants.limit is not None and task.intent.side is _BUY:
             cost = worst_cost(task.intent.max_cost, task.intent.limit_price, market.fee)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
                 pass
@@ -200,18 +201,18 @@ class Execution:
         follower, prepare = self.book.terms.followers[task.follower], self.executor.prepare
         wallet = follower.wallet
         offer = c.Offer(
-            task=task,
-            resting=self.lanes.resting(queued),
-            settings=settings,
-            market=market,
-            prepare=lambda key, intent: prepare(key, intent, wallet, market),
-            day=shard.grants.day(task),
-            at=self.wall(),
-            crowded=queued.is_exit and self.lanes.crowded,
-            paper=follower.paper_usd,
-            unrealised=self._unrealised(shard, task, settings) if settings.caps.drawdown_by == "mark" else NO_USD,
-            allotment=allotment,
-            wallet=wallet,
+            task,
+            settings,
+            market,
+            lambda key, intent: prepare(key, intent, wallet, market),
+            self.wall(),
+            self.lanes.resting(queued),
+            shard.grants.day(task),
+            queued.is_exit and self.lanes.crowded,
+            follower.paper_usd,
+            self._unrealised(shard, task, settings) if settings.caps.drawdown_by == "mark" else NO_USD,
+            allotment,
+            wallet,
         )
         waits = shard.accounts[task.follower].waiting.get(task.task_id)
         try:
@@ -241,7 +242,7 @@ class Execution:
         return placed
 
     def _unrealised(self, shard: Shard, task: CopyTask, settings: FollowSettings) -> Usd | Reason:
-        if task.intent.side is Side.SELL or not drawdown_by_mark(settings):
+        if task.intent.side is _SELL or not drawdown_by_mark(settings):
             return NO_USD
         account, since = shard.accounts[task.follower], held_since(self.settings, self.wall())
         return unrealised(account, shard.marks, "caps.max_drawdown_usd", since)
@@ -358,7 +359,7 @@ class Execution:
             outcome = answer if isinstance(answer, Outcome) else refused(answer)
             # Said after the time for it was over, the scope is used up: nothing could wait in it. And who refuses an order
             # will refuse it again, where one that nobody could send may go through.
-            if scope.cancel_called or outcome.end is End.DENIED:
+            if scope.cancel_called or outcome.end is _DENIED:
                 return outcome
             goes_on = queued.is_exit or (isinstance(answer, OrderNotSent) and answer.not_yet)
             if goes_on and self.wall() < task.deadline and (shard.leaving or _is_given_up(scope)):
@@ -438,7 +439,7 @@ class Execution:
             return Outcome(end=End.HALTED, reason=forbidden)
         terms = self.book.find(task.follower, task.signal.leader)
         if task.follower in self.book.terms.followers:
-            if intent.side is Side.SELL:
+            if intent.side is _SELL:
                 return _UNFOLLOWED if terms is None else terms.settings
             if terms is not None and terms.settings.status == "active":
                 return terms.settings
@@ -450,7 +451,7 @@ class Execution:
         if market.closed is not None:
             reason = Reason(code=Code.VENUE_REFUSED, control="venue.market", value=market.closed, limit="tradable")
             return Outcome(end=End.REJECTED, reason=reason)
-        if task.intent.side is Side.SELL:
+        if task.intent.side is _SELL:
             return None
         if task.intent.rest_until and not self.executor.rests:
             wanted, limit = task.intent.order_type, "FAK or FOK: no order of this executor rests"

@@ -10,6 +10,8 @@ from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.ports import Control
 
+_SELL, _RUN, _HALT_ALL = Side.SELL, Mode.RUN, Mode.HALT_ALL
+
 
 @define(eq=False)
 class ModeBoard:
@@ -36,15 +38,15 @@ class ModeBoard:
     def forbids(self, side: Side, follower: FollowerId, leader: Address) -> Reason | None:
         """Return why the engine's mode, a pause or a watchdog forbids a side now; an account looks at its own mode itself."""
         forbidden = self.forbids_for_good(side, follower, leader)
-        return forbidden if forbidden is not None or side is Side.SELL else self.halted()
+        return forbidden if forbidden is not None or side is _SELL else self.halted()
 
     def forbids_for_good(self, side: Side, follower: FollowerId, leader: Address) -> Reason | None:
         """Return the same, apart from what passes by itself."""
         change = self.engine
-        if change.mode is Mode.HALT_ALL or (change.mode is not Mode.RUN and side is Side.BUY):
+        if change.mode is not _RUN and (change.mode is _HALT_ALL or side is not _SELL):
             limit = f"{change.mode.value}: {change.why}"
             return Reason(code=Code.MODE_FORBIDS, control="mode", value=side.value, limit=limit)
-        if side is Side.SELL:
+        if side is _SELL:
             return None
         scope = self.modes.paused(follower, leader)
         if scope is not None:

@@ -20,8 +20,7 @@ from trio_copy.model.ids import FollowerId, SignalId, TaskId
 from trio_copy.model.positions import PositionKey
 
 LaneKey = tuple[str, ...]
-
-
+_SELL = Side.SELL
 _OF_ROOM = 3
 """Of whoever has more than so many times the entries out that there is room for, no further one is taken."""
 
@@ -47,7 +46,7 @@ class Queued:
 
     def __attrs_post_init__(self) -> None:
         task = self.task
-        self.is_exit = task.intent.side is Side.SELL
+        self.is_exit = task.intent.side is _SELL
         self.spot = (task.follower, task.signal.leader, task.intent.token_id)
 
 

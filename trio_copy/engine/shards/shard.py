@@ -52,6 +52,7 @@ _RETRACTABLE_S = 1800.0
 """How long the details of a signal are remembered that a reorg may still take back: longer than any window is deep."""
 _MAY_SETTLE = (e.Learned, e.OnChain, e.Settled, e.Reversed, e.Corrected)
 """After these, an exit may find more that is settled, or less to wait for."""
+_UNKNOWN = OrderState.UNKNOWN
 RUNNING = ("running", "")
 """The document that stands while somebody owns the shard, with `AtHand.swept_at`; its owner takes it away at a good end."""
 
@@ -386,7 +387,7 @@ class Shard:
                 now = account.orders.get(key)
                 if now is not None:
                     self.unproven[key] = now
-                if state is not OrderState.UNKNOWN:
+                if state is not _UNKNOWN:
                     self.grants.spend(key, event)
                 if now is not None and now.unproven:
                     self.close_lane(now)
