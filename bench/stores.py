@@ -31,8 +31,10 @@ COPIES = FOLLOWERS * SIGNALS
 _START = 1_764_000_000.0
 _LEADER = Address("0x" + "1e" * 20)
 _TOKEN = TokenId(2**255 + 12345)
-_ORDER, _POSITION, _ACCOUNT, _FACT = (b'{"filler":"%s"}' % (b"x" * size) for size in (1500, 150, 450, 700))
+_ORDER, _POSITION, _ACCOUNT, _FACT = (b'{"filler":"%s"}' % (b"x" * size) for size in (1500, 150, 450, 550))
 """As large as those of an engine that copies in dry-run."""
+_FACT_MORE = 300
+"""Facts are up to so much larger: if all were alike, as many would lie in each page until the smallest change makes it one more."""
 Writes = list[tuple[int, Changes]]
 """Of one copy after another: the shard, and what is written there."""
 
@@ -90,7 +92,7 @@ def _fact(signal: int, signal_id: SignalId, task_id: TaskId, follower: FollowerI
         task_id=task_id,
         order_id=OrderId(_name("order", task_id)),
         amounts=(1, 5_000_000, 0, 10_000, 0, 0),
-        body=_FACT,
+        body=_FACT + b" " * (int(task_id[:8], 16) % _FACT_MORE),
     )
 
 

@@ -18,11 +18,13 @@ from trio_copy_sqlite.accounts import SqliteAccounts
 from trio_copy_sqlite.backup import back_up, restore
 from trio_copy_sqlite.control import SqliteControl
 from trio_copy_sqlite.files import file_of, open_file
-from trio_copy_sqlite.follows import SqliteFollows
+from trio_copy_sqlite.follows import BOOK_VERSION, SqliteFollows
 from trio_copy_sqlite.history import SqliteHistory
+from trio_copy_sqlite.numbers import number
 from trio_copy_sqlite.old_books import export_old
 from trio_copy_sqlite.reader import Reader
 from trio_copy_sqlite.retention import Retention
+from trio_copy_sqlite.transaction import Statements
 from trio_copy_sqlite.writer import PATIENCE_S, Writer
 
 
@@ -70,8 +72,9 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
     with open_file(settings.path, "store.sqlite.path", guest=context.guest, make=context.make) as (connection, files):
         reader = Reader(file_of(settings.path), context.in_thread)
         writer = Writer(connection, files, context.in_thread, context.at, reader if context.guest else None)
+        statements = Statements()
         store = SqliteStore(
-            accounts=SqliteAccounts(writer, wall),
+            accounts=SqliteAccounts(writer, wall, statements),
             control=SqliteControl(writer, wall),
             follows=SqliteFollows(writer),
             history=SqliteHistory(reader),
@@ -79,7 +82,8 @@ async def open_sqlite_store(context: StoreContext) -> AsyncGenerator[Store, None
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run_batches)
             if not context.guest:
-                await nursery.start(Retention(writer, wall, settings.keep_days).run)
+                version = number(connection, BOOK_VERSION)
+                await nursery.start(Retention(writer, statements, wall, settings.keep_days, version).run)
             try:
                 yield store
             finally:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from attrs import define, field
+from attrs import define
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import LeaseLost, StoreForgot
@@ -42,7 +42,7 @@ def documents_of(rows: Iterable[_Row]) -> tuple[Document, ...]:
 class SqliteAccounts:
     writer: Writer
     wall: WallClock
-    _statements: Statements = field(factory=Statements)
+    statements: Statements
 
     async def take(self, shard: int, token: int) -> Heads:
         def work(connection: sqlite3.Connection) -> tuple[str | None, list[_Row]]:
@@ -74,7 +74,7 @@ class SqliteAccounts:
 
         def work(connection: sqlite3.Connection) -> None:
             if connection.execute(_COUNT, (number, text, shard, token, number)).rowcount:
-                self._statements.carry_out(connection, shard, changes, now)
+                self.statements.carry_out(connection, shard, changes, now)
                 return
             owner, written, _ = _unless_fenced(connection, shard, token)
             if (owner, written) != (token, number):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trio_copy.errors import ConfigError
 from trio_copy_sqlite.files import file_of, locked
-from trio_copy_sqlite.schema import VERSION, version_of
+from trio_copy_sqlite.schema import GOOD_VERSIONS, VERSION, version_of
 
 _STEP_PAGES = 256
 """Copied at once, 1 MiB; between two steps a person may stop it."""
@@ -73,7 +73,7 @@ def _copy(source: Path, name: str, target: Path, tell: Tell) -> None:
                 # Held open, this moment stays what is copied. Otherwise each write of the engine would start the copy anew.
                 original.isolation_level = None
                 original.execute("BEGIN")
-                if version_of(original, name) != VERSION:
+                if version_of(original, name) not in GOOD_VERSIONS:
                     raise ConfigError(
                         [f"{name}: expected a file of version {VERSION}, got {version_of(original, name)}"]
                     )

@@ -19,7 +19,7 @@ from trio_copy_sqlite.writer import Writer
 
 LOOK_EVERY_S = 0.25
 """Changes by another process are seen this soon."""
-_VERSION = "follows_version"
+BOOK_VERSION = "follows_version"
 _PAGE = 20_000
 _NEXT_PAGE = (
     f"SELECT leader, follower FROM follows WHERE (leader, follower) > (?, ?) ORDER BY 1, 2 LIMIT 1 OFFSET {_PAGE}"
@@ -38,7 +38,7 @@ class SqliteFollows:
     writer: Writer
 
     async def load(self) -> tuple[int, FollowColumns]:
-        return await self.writer.read(lambda connection: (number(connection, _VERSION), _read(connection)))
+        return await self.writer.read(lambda connection: (number(connection, BOOK_VERSION), _read(connection)))
 
     async def put(self, follows: Sequence[Follow]) -> int:
         rows = [(follow, encode_layer(follow.own)) for follow in follows]
@@ -53,9 +53,9 @@ class SqliteFollows:
                     connection.execute(
                         "INSERT INTO follows VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET"
                         " own = excluded.own, source = excluded.source, version = excluded.version, removed = 0",
-                        (follow.follower, follow.leader, own, follow.source, count_up(connection, _VERSION)),
+                        (follow.follower, follow.leader, own, follow.source, count_up(connection, BOOK_VERSION)),
                     )
-            return number(connection, _VERSION)
+            return number(connection, BOOK_VERSION)
 
         return await self.writer.run(work)
 
@@ -68,9 +68,9 @@ class SqliteFollows:
                 if row is not None:
                     connection.execute(
                         "UPDATE follows SET removed = 1, version = ? WHERE leader = ? AND follower = ?",
-                        (count_up(connection, _VERSION), leader, follower),
+                        (count_up(connection, BOOK_VERSION), leader, follower),
                     )
-            return number(connection, _VERSION)
+            return number(connection, BOOK_VERSION)
 
         return await self.writer.run(work)
 
@@ -104,7 +104,7 @@ def _kind(told: str) -> Kind:
 
 
 def _changes(connection: sqlite3.Connection, since: int) -> tuple[FollowChange, ...]:
-    if number(connection, _VERSION) <= since:
+    if number(connection, BOOK_VERSION) <= since:
         return ()
     rows = connection.execute(
         "SELECT follower, leader, own, source, version, removed FROM follows WHERE version > ? ORDER BY version",

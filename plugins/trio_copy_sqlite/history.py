@@ -55,8 +55,8 @@ class SqliteHistory:
             facts: dict[str, Any] = {}
             for column, indexed in _STEMS:
                 ask = (
-                    f"SELECT {_FACT} FROM facts f WHERE {column} != '' AND {indexed} BETWEEN ? AND ?"
-                    f" AND substr({column}, 1, ?) = ? LIMIT ?"
+                    f"SELECT {_FACT} FROM (SELECT number FROM fact_rows WHERE {column} != '' AND {indexed} BETWEEN ? AND ?) n"
+                    f" CROSS JOIN facts f ON f.number = n.number WHERE substr(f.{column}, 1, ?) = ? LIMIT ?"
                 )
                 stem = prefix[:STEM]
                 values = (stem, stem + _HIGHEST, len(prefix), prefix, _MOST)

@@ -6,15 +6,29 @@ from trio_copy.errors import ConfigError, MadeEarlier
 
 APPLICATION_ID = 0x7472696F
 """Marks a file as ours: "trio" in ASCII."""
-VERSION = 4
+VERSION = 5
 OLD_VERSIONS = range(1, 4)
 """Of files that kept a queue and a journal instead of documents."""
+GOOD_VERSIONS = (4, VERSION)
+"""Of files that are taken as they are; one of the first becomes one of the last when it is opened."""
 IS_OPEN = "kind IN ('order', 'waits')"
 STEM = 8
 """Ids are indexed by so many characters: enough to find them, and an eighth of the space."""
 KEY_IS_TASK = f"substr(key, 1, {STEM}) = substr(task_id, 1, {STEM})"
 """Most facts are keyed by their task, and found by that; only the others are indexed. Word for word as in the index."""
 
+SAME = "\U0010ffff"
+"""After the first characters of a key it stands for the whole of it, where that is the task as well. No id has it."""
+_VIEW = f"""CREATE VIEW facts AS
+    SELECT number, key, k.name AS kind, at, date(CAST(at AS INTEGER), 'unixepoch') AS day, f.name AS follower,
+        l.name AS leader, t.name AS token_id, signal_id,
+        CASE WHEN task_id = substr(key, 1, {STEM}) || '{SAME}' THEN key ELSE task_id END AS task_id, order_id,
+        trades, bought, sold, fees, realised, provisional, body
+    FROM fact_rows r
+    JOIN names k ON k.id = r.kind JOIN names f ON f.id = r.follower
+    JOIN names l ON l.id = r.leader JOIN names t ON t.id = r.token_id"""
+_BY_DAY = "names_by_day ON names (told_on) WHERE told_on NOT NULL"
+_REMOVED = "follows_removed ON follows (version) WHERE removed = 1"
 _TABLES = f"""
 CREATE TABLE shards (
     shard INTEGER PRIMARY KEY, token INTEGER NOT NULL, number INTEGER NOT NULL, checkpoint TEXT
@@ -24,7 +38,10 @@ CREATE TABLE documents (
     number INTEGER PRIMARY KEY, shard INTEGER NOT NULL, kind TEXT NOT NULL, follower TEXT NOT NULL, name TEXT NOT NULL,
     body NOT NULL, UNIQUE (shard, kind, follower, name)
 );
-CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- A name goes once all is forgotten that it was told in: that of a market soon after it. `told_on`, in days since 1970, is the
+-- last day on which it was told or that it was told of; without one it stands in totals, or is of a file of version 4.
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, told_on INTEGER);
+CREATE INDEX {_BY_DAY};
 -- Kinds, followers, leaders and token ids are few and long: in rows they are numbers, in the view below they are themselves.
 CREATE TABLE fact_rows (
     number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, at REAL NOT NULL,
@@ -33,13 +50,7 @@ CREATE TABLE fact_rows (
     trades INTEGER NOT NULL, bought INTEGER NOT NULL, sold INTEGER NOT NULL, fees INTEGER NOT NULL,
     realised INTEGER NOT NULL, provisional INTEGER NOT NULL, body NOT NULL
 );
-CREATE VIEW facts AS
-    SELECT number, key, k.name AS kind, at, date(CAST(at AS INTEGER), 'unixepoch') AS day, f.name AS follower,
-        l.name AS leader, t.name AS token_id, signal_id, task_id, order_id,
-        trades, bought, sold, fees, realised, provisional, body
-    FROM fact_rows r
-    JOIN names k ON k.id = r.kind JOIN names f ON f.id = r.follower
-    JOIN names l ON l.id = r.leader JOIN names t ON t.id = r.token_id;
+{_VIEW};
 -- Holds all that is asked for and added up: neither reads the facts themselves. New ones come at its end, which is cheap.
 CREATE INDEX facts_by_time ON fact_rows (
     at, kind, follower, leader, token_id, trades, bought, sold, fees, realised, provisional
@@ -69,6 +80,7 @@ CREATE TABLE follows (
     removed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (leader, follower)
 ) WITHOUT ROWID;
 CREATE INDEX follows_by_version ON follows (version);
+CREATE INDEX {_REMOVED};
 CREATE TABLE modes (scope TEXT PRIMARY KEY, mode TEXT NOT NULL, why TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE leases (name TEXT PRIMARY KEY, owner TEXT, token INTEGER NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE instances (
@@ -79,8 +91,19 @@ INSERT INTO numbers VALUES ('follows_version', 0), ('modes_version', 0);
 """
 
 
+# Nobody knows what the names that are there are told in, also meanwhile by an engine of the version before: they stay.
+_SINCE_4 = (
+    "ALTER TABLE names ADD COLUMN told_on INTEGER",
+    f"CREATE INDEX {_BY_DAY}",
+    f"CREATE INDEX {_REMOVED}",
+    "DROP VIEW facts",
+    _VIEW,
+    f"PRAGMA user_version = {VERSION}",
+)
+
+
 def prepare(connection: sqlite3.Connection, name: str) -> None:
-    """Make the tables where there are none, whole or not at all.
+    """Make the tables where there are none, or what the version before had not; whole or not at all.
 
     Raises:
         MadeEarlier: an earlier version of this program made the file.
@@ -99,6 +122,17 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
     if version == 0:
         marks = f"PRAGMA user_version = {VERSION}; PRAGMA application_id = {APPLICATION_ID};"
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {marks} COMMIT;")
+    elif version < VERSION:
+        _take_over(connection, name)
+
+
+def _take_over(connection: sqlite3.Connection, name: str) -> None:
+    """Make a file of the version before one of this."""
+    connection.execute("BEGIN IMMEDIATE")
+    if version_of(connection, name) < VERSION:  # else another process was first
+        for statement in _SINCE_4:
+            connection.execute(statement)
+    connection.execute("COMMIT")
 
 
 def version_of(connection: sqlite3.Connection, name: str) -> int:

@@ -13,7 +13,9 @@ from attrs import define, field
 
 from trio_copy.model.facts import Fact
 from trio_copy.ports import Changes
+from trio_copy_sqlite.schema import SAME, STEM
 
+DAY_S = 86_400
 _NAMES_KEPT = 100_000
 _FACT_COLUMNS = (
     "key, kind, at, follower, leader, token_id, signal_id, task_id, order_id,"
@@ -36,6 +38,10 @@ _DELETE = (
     " (SELECT d.number FROM gone g CROSS JOIN documents d"
     " ON d.shard = {shard} AND d.kind = g.kind AND d.follower = g.follower AND d.name = g.name)"
 )
+_NAME = (
+    "INSERT INTO names (name, told_on) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET told_on = excluded.told_on WHERE told_on < excluded.told_on"
+)
 _MOST_ROWS = 256
 """Of one statement."""
 _ANSWER = "UPDATE requests SET answer = ?, answered_at = ? WHERE shard = ? AND name = ? AND answer IS NULL"
@@ -44,29 +50,40 @@ _Row = tuple[object, ...]
 
 @define(eq=False)
 class Statements:
-    """Writes changes. A name's number never changes, whoever gave it: those that were met before are remembered."""
+    """Writes changes. Numbers of names that were met today are remembered: whoever gave them, none of these names goes soon."""
 
     _numbers: dict[str | int, int] = field(factory=dict)
-    """By name; by token id as a number."""
+    """By name; by token id as a number. Each name is told on `_today` at least."""
+    _today: int = 0
+    """In days since 1970."""
 
     def carry_out(self, connection: sqlite3.Connection, shard: int, changes: Changes, now: float) -> None:
         """Make the changes of one write, inside a transaction."""
         _run(connection, _DELETE, _KEY, shard, changes.deletes)
         _run(connection, _PUT, _DOCUMENT, shard, changes.puts)
+        self._begin_day(int(now // DAY_S))
         _run(connection, _TELL, _FACT, shard, list(self._rows(connection, changes.facts)))
         if changes.answers:
             answers = [(answer, now, shard, name) for name, answer in changes.answers.items()]
             connection.executemany(_ANSWER, answers)
 
+    def forget_names(self) -> None:
+        """Ask the file again for every number: some names are gone."""
+        self._numbers.clear()
+
+    def _begin_day(self, today: int) -> None:
+        if today != self._today or len(self._numbers) > _NAMES_KEPT:
+            self._numbers.clear()
+            self._today = today
+
     def _rows(self, connection: sqlite3.Connection, facts: Iterable[Fact]) -> Iterator[_Row]:
-        numbers = self._numbers
-        if len(numbers) > _NAMES_KEPT:
-            numbers.clear()
+        numbers, tomorrow = self._numbers, (self._today + 1) * DAY_S
         for fact in facts:
             names = (fact.kind, fact.follower, fact.leader, fact.token_id)
+            ahead = fact.at >= tomorrow  # a clock is wrong; its names have to last as long
             for name in names:
-                if name not in numbers:
-                    numbers[name] = _number(connection, str(name))
+                if ahead or name not in numbers:
+                    numbers[name] = _number(connection, str(name), int(fact.at // DAY_S) if ahead else self._today)
             yield (
                 fact.key,
                 numbers[fact.kind],
@@ -75,7 +92,8 @@ class Statements:
                 numbers[fact.leader],
                 numbers[fact.token_id],
                 fact.signal_id,
-                fact.task_id,
+                # Most facts are keyed by their task: it is written once.
+                f"{fact.key[:STEM]}{SAME}" if fact.key == fact.task_id and len(fact.key) >= STEM else fact.task_id,
                 fact.order_id,
                 *fact.amounts,
                 fact.body,
@@ -98,7 +116,7 @@ def _statement(statement: str, row: str, shard: int, size: int) -> str:
     return statement.format(shard=f"{shard:d}", rows=", ".join([row] * size))
 
 
-def _number(connection: sqlite3.Connection, name: str) -> int:
-    connection.execute("INSERT INTO names (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+def _number(connection: sqlite3.Connection, name: str, day: int) -> int:
+    connection.execute(_NAME, (name, day))
     (number,) = connection.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
     return int(number)

@@ -106,6 +106,10 @@ def test_the_common_budget_of_a_day_is_spent_as_far_as_it_was_granted() -> None:
         assert book.open(task) == fits
         if not fits:
             assert reason_of(book.end_of(task)) == (End.DENIED, "CAP_REACHED", "engine.max_day_usd")
+            # What was spent of it, and what this would have made of that.
+            told = book.end_of(task).reason
+            assert told is not None
+            assert (told.value, told.limit) == (str(Usd(usd("100").micro + missing)), str(usd("100")))
     exit_ = leave()
     book = Played()
     book.hold()

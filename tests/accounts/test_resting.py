@@ -25,6 +25,7 @@ from trio_copy.accounts import OrderState
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of
+from trio_copy.accounts.orders import shrinks
 from trio_copy.model.decisions import Code, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind
 from trio_copy.model.ids import IntentKey
@@ -412,3 +413,24 @@ def test_who_rests_is_not_doubted() -> None:
     played.answer(order, Status.KILLED, again=True)
     assert played.end_of(task).end is End.KILLED
     assert not played.account.waiting
+
+
+@pytest.mark.parametrize(
+    ("changes", "shrunk"),
+    [
+        ({}, False),
+        ({"shares": Shares.parse("5"), "notional": Usd.parse("2.5")}, False),
+        ({"shares": Shares.parse("5"), "notional": Usd.parse("2.5"), "fee": Usd.parse("0.09")}, True),
+        ({"shares": Shares.parse("5"), "notional": Usd.parse("1.9")}, True),
+        ({"shares": Shares.parse("3"), "notional": Usd.parse("2.5")}, True),
+        ({"fee": Usd.parse("0.11")}, True),
+    ],
+)
+def test_nothing_of_an_order_that_rests_is_taken_back(changes: dict[str, Any], shrunk: bool) -> None:
+    """Neither shares nor money nor fees get less while it fills, and nothing more is asked for the same shares."""
+    played = Played(market=evolve(MARKET, fee_bps=200))
+    order = played.place(resting_entry())
+    told: dict[str, Any] = {"shares": Shares.parse("4"), "notional": Usd.parse("2"), "fee": Usd.parse("0.1")}
+    played.answer(order, Status.RESTING, **told)
+    open_order = played.account.orders[order.key]
+    assert shrinks(open_order, report_on(order, Status.RESTING, **told | changes)) == shrunk

@@ -39,8 +39,7 @@ _FIXED = {
     "data.totals",  # of the memory store: by day, not by market
 }
 _AT_MOST = {
-    "_statements._numbers": _AT_ONCE
-    + 10,  # of the SQLite store: names of a write, and those before it until it is full
+    "statements._numbers": _AT_ONCE + 10,  # of the SQLite store: names of a write, and those before it until it is full
     "writer._waiting": 2,  # what waits for a commit
 }
 """Tables whose length says at which moment they were looked at."""

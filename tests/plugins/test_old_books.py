@@ -58,7 +58,7 @@ async def test_an_old_file_is_refused_with_a_way_out(tmp_path: Path, version: in
     before = path.read_bytes()
     for guest in (False, True):
         line = await refusal(path, MadeEarlier, guest=guest)
-        assert f"expected version 4, got {version}" in line
+        assert f"expected version 5, got {version}" in line
         assert line.endswith("export its follows and ledger first, then use another file")
     assert path.read_bytes() == before
 
@@ -84,7 +84,7 @@ async def test_what_cannot_be_told_is_refused(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE recipes (name)")
     for name, words in (
         ("missing.db", "does not exist"),
-        ("new.db", "expected a file of an earlier version, 3 or older, got 4"),
+        ("new.db", "expected a file of an earlier version, 3 or older, got 5"),
         ("garbage.db", "cannot be read: file is not a database"),
         ("other.db", "another program"),
     ):

@@ -212,6 +212,25 @@ async def test_people_can_ask_the_file(tmp_path: Path) -> None:
             assert connection.execute(asked).fetchall() == [("alice", "1", 7)]
 
 
+@pytest.mark.parametrize("key", ["", "a", "1234567", "12345678", "123456789", "e" * 64, "task 1 2 3 4:0"])
+async def test_a_fact_that_is_keyed_by_its_task_is_told_whole(tmp_path: Path, key: str) -> None:
+    """Its id is in the file once, and in each answer twice, for people as well; it is found by it, however short it is."""
+    path = tmp_path / "books.db"
+    async with open_at(path) as store:
+        await store.accounts.take(0, 1)
+        facts = [fact(key, names=("s", key, "")), fact(f"{key}:2", names=("s", key, ""))]
+        await store.accounts.write(0, 1, 1, Changes(facts=facts))
+        assert {one.key: one for one in await store.history.facts(FILLED)} == {one.key: one for one in facts}
+        if key:
+            for length in {1, len(key) - 1, len(key)} - {0}:
+                assert len((await store.history.story(key[:length]))[0]) == 2
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT key, task_id FROM facts ORDER BY key").fetchall() == [
+                (key, key),
+                (f"{key}:2", key),
+            ]
+
+
 async def test_a_second_engine_is_refused_and_a_guest_is_not(tmp_path: Path) -> None:
     """One engine holds the file; commands may use it meanwhile, and the engine hears what they change."""
     path = tmp_path / "books.db"

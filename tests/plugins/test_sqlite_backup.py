@@ -108,7 +108,7 @@ def ended(path: Path) -> Iterator[None]:
     [
         ("missing", "expected a file, got none"),
         ("foreign", "got a database of another program"),
-        ("newer", "expected a file of version 4, got 9"),
+        ("newer", "expected a file of version 5, got 9"),
         ("text", "cannot be copied: file is not a database"),
         ("cut", "cannot be copied|is corrupt"),
         ("itself", "expected a copy, got the store's own file"),

@@ -291,6 +291,6 @@ class AnswersEarly(SqliteAccounts):
 async def open_early(terms: StoreTerms) -> AsyncGenerator[Store, None]:
     async with open_sqlite(terms) as store:
         assert isinstance(store, SqliteStore)
-        early = AnswersEarly(store.accounts.writer, store.accounts.wall)
+        early = AnswersEarly(store.accounts.writer, store.accounts.wall, store.accounts.statements)
         early.waiting = []
         yield evolve(store, accounts=early)

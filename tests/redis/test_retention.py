@@ -10,8 +10,9 @@ from tests.redis.stores import new_prefix, open_redis
 from trio_copy.errors import LeaseLost
 from trio_copy.model.facts import Amounts, FactQuery
 from trio_copy.ports import Changes, Store
-from trio_copy.testing.conformance.terms import fact
+from trio_copy.testing.conformance.terms import ALICE, document, fact
 from trio_copy_redis.accounts import RedisAccounts
+from trio_copy_redis.client import Client
 from trio_copy_redis.retention import Retention
 
 AMOUNTS: Amounts = (1, 2, 3, 4, 5, -6)
@@ -53,6 +54,36 @@ async def test_old_facts_are_let_go() -> None:
             await retention.look()
             assert await signals_left() == {f"s{number:03}" for number in range(101, 118)}
             assert await store.history.sums(every, ("follower", "day")) == sums
+
+
+async def test_new_markets_leave_nothing_in_redis() -> None:
+    """Each is bought, held, decided and told of, one after the other: after a while it keeps as much as before."""
+    sizes = list[int]()
+    with running_redis() as server:
+        prefix = new_prefix()
+        async with open_redis(server.url, prefix) as store:
+            await store.accounts.take(0, 1)
+            retention = retention_of(store, keep_s=1e6, facts_max=1000)
+            for number in range(1, 601):
+                tokens = range(10**9 + number * 20, 10**9 + number * 20 + 20)
+                puts = [document(f"{token}", "x" * 100) for token in tokens]
+                puts += [document(f"{token}", "x" * 100, kind="order") for token in tokens]
+                deletes = [(ALICE, kind, f"{token - 20}") for token in tokens for kind in ("position", "order")]
+                facts = [fact(f"{token}", token_id=token, amounts=AMOUNTS) for token in tokens]
+                changes = Changes(puts=puts, deletes=deletes, facts=facts)
+                await store.accounts.write(0, 1, number, changes)
+                if number % 100 == 0:
+                    await retention.look()
+                    sizes.append(await size_of(store, prefix))
+    # A stream is as long as the pages that it is cut into. Two bytes a market that stay would be seen.
+    assert max(sizes[2:]) <= 1.15 * min(sizes), sizes
+
+
+async def size_of(store: Store, prefix: str) -> int:
+    """Return how many bytes all keys of a store take."""
+    client: Client = store.accounts.client  # type: ignore[attr-defined]  # as the store's parts are
+    names = await client.call(f"{{{prefix}:common}}", "KEYS", f"*{prefix}:*")
+    return sum([int(await client.call(name, "MEMORY", "USAGE", name, "SAMPLES", 0)) for name in names])
 
 
 async def test_facts_are_let_go_while_more_are_told() -> None:

@@ -40,6 +40,7 @@ from trio_copy.entropy import Entropy, system_entropy
 from trio_copy.errors import ChainError, ConfigError, InvariantBroken, TrioCopyError, UnresolvedOrders, leaves_of
 from trio_copy.model.counts import counted
 from trio_copy.model.leader_names import LeaderNames
+from trio_copy.model.slices import shrink
 from trio_copy.ports import to_thread_run_sync
 from trio_copy.telemetry.jsonlines import JsonLines
 from trio_copy.telemetry.log import LogObserver, configure_logs
@@ -53,6 +54,7 @@ from trio_copy.telemetry.tape import Tape, status_lines, summary_lines
 _ALERTS_EVERY_S = 1.0
 _STATUS_EVERY_S = 0.5
 _SUMMARY_S = 5.0
+_TABLES_AT_ONCE = 2_000
 _RECORDED_S = 2.0
 """How long it may take to write down what came of the sends that a second signal lets finish."""
 _STATUS_EVERY_LINES_S = 5.0
@@ -374,12 +376,16 @@ async def _reload(session: _Session, service: Service, one_at_a_time: trio.Lock)
             plan = await trio.to_thread.run_sync(load_plan, session.conf, session.plan.redactor, abandon_on_cancel=True)
             settings = plan.settings if session.play is None else session.play.stage(plan.settings)
             needs_restart = await service.apply(settings)
+            tables = list(settings.follow)
+            del plan, settings
+            observer.on_step("reloaded", counted(len(tables), "follow"))
+            if needs_restart:
+                told = f"changed, but in force only after a restart: {', '.join(needs_restart)}"
+                observer.on_alert("restart-needed", told)
+            for _ in shrink(tables, _TABLES_AT_ONCE):  # nobody needs them any more, and a million take long to go
+                await trio.lowlevel.checkpoint()
     except TrioCopyError as error:
         observer.on_alert("reload-refused", f"nothing was changed: {error}")
-        return
-    observer.on_step("reloaded", counted(len(plan.settings.follow), "follow"))
-    if needs_restart:
-        observer.on_alert("restart-needed", f"changed, but in force only after a restart: {', '.join(needs_restart)}")
 
 
 async def _show_status(service: Service, printer: Printer, shown: JsonLines | Tape, tally: Tally) -> None:

@@ -3,10 +3,11 @@
 import trio
 
 from trio_copy.config import Settings
+from trio_copy.config.settings import FollowTable
 from trio_copy.model.follow_columns import FollowColumns
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowKey
-from trio_copy.model.slices import slices
+from trio_copy.model.slices import Parted, shrink, slices
 from trio_copy.ports import Store
 
 _AT_ONCE = 1_000
@@ -19,27 +20,41 @@ async def put_follows_of_file(store: Store, settings: Settings) -> tuple[int, Fo
     Returns the version and every follow, as `Follows.load` does. Cancelled, or when the store fails, it holds some of them:
     the next start brings the others.
     """
-    wanted = dict[FollowKey, Follow]()
+    # Tables, which are there already: a million follows beside them are looked through by the collector in one go.
+    wanted = Parted[FollowKey, FollowTable]()
     for tables in slices(settings.follow, _AT_ONCE):
-        wanted.update((follow.key, follow) for follow in (table.as_follow() for table in tables))
+        for table in tables:
+            key = (table.follower, table.leader)
+            wanted.of(key)[key] = table
         await trio.lowlevel.checkpoint()
     version, held = await _load(store)
     gone = list[FollowKey]()
     for of_file in held.of_source("file", _AT_ONCE):
         for follow in of_file:
-            if follow.key not in wanted:
-                gone.append(follow.key)
-            elif wanted[follow.key].own == follow.own:
-                del wanted[follow.key]
+            key = follow.key
+            part = wanted.of(key)
+            if key not in part:
+                gone.append(key)
+            elif part[key].own == follow.own:
+                del part[key]
         await trio.lowlevel.checkpoint()
     if not gone and not wanted:  # mostly nothing has changed, and a large book is not read twice
         return version, held
-    for keys in slices(gone, _AT_ONCE):
+    for keys in shrink(gone, _AT_ONCE):
         await store.follows.remove(keys)
         await trio.lowlevel.checkpoint()
-    for follows in slices(wanted.values(), _AT_ONCE):
-        await store.follows.put(follows)
+    fresh = list[Follow]()
+    for tables in slices(settings.follow, _AT_ONCE):  # in the order of the file
+        for table in tables:
+            key = (table.follower, table.leader)
+            found = wanted.of(key).pop(key, None)
+            if found is not None:
+                fresh.append(found.as_follow())
+        if len(fresh) >= _AT_ONCE:
+            await store.follows.put(fresh)
+            fresh = []
         await trio.lowlevel.checkpoint()
+    await store.follows.put(fresh)
     return await _load(store)
 
 

@@ -11,7 +11,7 @@ from attrs import define, field
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId
 from trio_copy.model.layers import Layer
-from trio_copy.model.slices import slices
+from trio_copy.model.slices import Parted, slices
 
 _T = TypeVar("_T")
 _Name = TypeVar("_Name", bound=Hashable)
@@ -83,20 +83,25 @@ class FollowColumns(Collection[Follow]):
     def latest_in_slices(self, at_once: int = AT_ONCE) -> "Iterator[FollowColumns]":
         """Do as `latest` does, so many at once; the last that is yielded is what it returns."""
         yield self
-        rows = dict[tuple[int, int], int]()
+        rows = Parted[tuple[int, int], int]()
         for at in range(0, len(self), at_once):
-            end = at + at_once
-            rows.update(
-                zip(zip(self.of_follower[at:end], self.of_leader[at:end], strict=True), range(at, end), strict=False)
-            )
+            for row, key in enumerate(self._names(at, at_once), at):
+                rows.of(key)[key] = row
             yield self
         if len(rows) == len(self):
             return
         kept = FollowColumns(self.followers, self.leaders, self.kinds)
-        for places in slices(rows.values(), at_once):
+        for at in range(0, len(self), at_once):
+            found = [rows.of(key).pop(key, None) for key in self._names(at, at_once)]
+            places = [row for row in found if row is not None]
             for column, one in zip(kept.numbers, self.numbers, strict=True):
                 column.extend(map(one.__getitem__, places))
             yield kept
+
+    def _names(self, at: int, at_once: int) -> Iterator[tuple[int, int]]:
+        """Yield the numbers of follower and leader of so many follows."""
+        end = at + at_once
+        return zip(self.of_follower[at:end], self.of_leader[at:end], strict=True)
 
     @property
     def numbers(self) -> "tuple[array[int], ...]":

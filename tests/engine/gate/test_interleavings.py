@@ -13,9 +13,9 @@ import trio.testing
 from attrs import evolve
 
 from tests.builders import hash_of
-from tests.engine.gate.test_gate import Feed, gate_at
+from tests.engine.gate.test_gate import FOLLOWERS, Feed, bought, gate_at, pause_shard, take_shard
 from tests.engine.rig import open_rig
-from trio_copy.chain.feed import FeedItem, Sealed, SeenLog
+from trio_copy.chain.feed import FeedItem, Joined, Sealed, SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.model.logs import EqualLogs, RawLog
 from trio_copy.testing.devnet import DevTx
@@ -49,6 +49,33 @@ async def test_each_trade_is_copied_once_in_whatever_order_it_is_told(
             await trio.sleep(1)
             copied = rig.recorder.admissions.count("admitted")
             assert copied == max(sum(before), sum(after)), (seed, rig.recorder.admissions)
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["in the same block", "a block later"])
+@pytest.mark.parametrize(("before", "after"), REORGS)
+async def test_a_shard_that_changes_hands_in_the_middle_copies_each_trade_once(
+    clock: Clock, before: Block, after: Block, later: int
+) -> None:
+    """Whoever was warm tells it what it has missed, and of which blocks he had not read all: some trades may be gone by then."""
+    for seed in range(ORDERS):
+        dice = Random(seed)
+        async with open_rig() as rig, gate_at(rig, warm=True) as feed:
+            await feed.arm(0)
+            items = list(in_some_order(told(feed, before, after, later), dice))
+            given_up, taken = sorted(dice.sample(range(len(items) + 1), 2))
+            for place, item in enumerate([*items, None]):
+                if place == given_up:
+                    await pause_shard(rig)
+                if place == taken:
+                    await take_shard(rig)
+                    assert feed.gate.can_tell([0])
+                    await feed.tell(Joined(frozenset([0])))
+                if item is not None:
+                    await feed.tell(evolve(item, seen_at=rig.wall()) if isinstance(item, SeenLog) else item)
+            await trio.sleep(10)
+            copies, rest = divmod(len(bought(rig)), len(FOLLOWERS))
+            assert not rest
+            assert sum(after) <= copies <= max(sum(before), sum(after)), (seed, rig.recorder.admissions, rig.ends())
 
 
 def told(feed: Feed, before: Block, after: Block, later: int) -> Sequence[list[FeedItem]]:

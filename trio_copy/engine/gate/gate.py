@@ -90,15 +90,8 @@ class Gate:
                     await self._take_fact(fact, scanned=source == SCAN)
             case Sealed(block=block):
                 self._retract(self.reader.seal(block))
-                waiting, self._unsure = self._unsure, []
                 with self._telling() as told:
-                    for number, signal in waiting:
-                        shard = self.shards.get(number)
-                        # What far below no scan has confirmed was lost just now.
-                        if not self.reader.is_whole(signal, scanned=True):
-                            self._unsure.append((number, signal))
-                        elif shard is not None:
-                            await self._meet(shard, signal, self._follows(signal.leader), told, whole=True)
+                    await self._meet_unsure(told)
                 self.sealed = block
                 self._seal(block)
             case Armed(block=block, shards=shards, checkpoint=earlier):
@@ -119,18 +112,29 @@ class Gate:
                 self.on_armed(block)
             case Joined(shards=shards):
                 for number in sorted(shards):
-                    shard = self.shards.get(number)
-                    if shard is None or shard.armed:
+                    joined = self.shards.get(number)
+                    if joined is None or joined.armed:
                         continue
                     if self.can_tell([number]):
-                        await self._tell(shard)
+                        await self._tell(joined)
                     else:  # others have come to be read since: taken anew, it is read from the chain
-                        shard.lose(LeaseLost(f"what shard {number} has missed is not all known here"))
+                        joined.lose(LeaseLost(f"what shard {number} has missed is not all known here"))
                 self.recent.let_go()
             case TooDeep(block=block):
                 why = f"a reorg reached below the window at block {block.number}"
                 await self.store.control.set_mode(Mode.HALT_NEW, why)
                 self.observer.on_alert("reorg-too-deep", why)
+
+    async def _meet_unsure(self, told: _Told) -> None:
+        """Meet the trades that waited until all of their block is known."""
+        waiting, self._unsure = self._unsure, []
+        for number, signal in waiting:
+            shard = self.shards.get(number)
+            # What far below no scan has confirmed was lost just now.
+            if not self.reader.is_whole(signal, scanned=True):
+                self._unsure.append((number, signal))
+            elif shard is not None:
+                await self._meet(shard, signal, self._follows(signal.leader), told, whole=True)
 
     def can_tell(self, shards: Iterable[int]) -> bool:
         """Tell whether all that shards have missed since their checkpoints is kept; then it is until they have `Joined`."""
@@ -145,12 +149,17 @@ class Gate:
         assert sealed is not None
         shard.resolved.read_again(checkpoint.number)
         with self._telling() as told:
-            for fact, whole in self.recent.after(checkpoint.number):
-                if isinstance(fact, Resolution):
-                    shard.resolved.note(fact)
-                else:
-                    known = whole or self.reader.is_whole(fact, scanned=True)
-                    await self._meet(shard, fact, self._follows(fact.leader), told, whole=known)
+            for fact, whole, gone, taken_back in self.recent.after(checkpoint.number):
+                if taken_back:
+                    self._retract_at([shard], fact)
+                elif isinstance(fact, Resolution):
+                    if not gone:
+                        shard.resolved.note(fact)
+                elif not gone:
+                    await self._meet(shard, fact, self._follows(fact.leader), told, whole=whole)
+                elif self._follows(fact.leader).get(shard.number):
+                    shard.met.miss(shard.met.own_name(fact), self.wall())
+            await self._meet_unsure(told)
         shard.arm(sealed, checkpoint.armed_at, anew=False)
         with suppress(LeaseLost):
             await shard.writer.open.wait()
@@ -241,20 +250,24 @@ class Gate:
 
     def _retract(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
-            self.recent.drop(fact)
-            if isinstance(fact, Resolution):
-                for shard in self.shards.values():
-                    shard.resolved.take_back(fact)
-                continue
-            self._unsure = [(shard, signal) for shard, signal in self._unsure if signal != fact]
-            found, suspended, placed = False, 0, 0
-            for shard in self.shards.values():
-                first = shard.met.retract(shard.met.own_name(fact), self.wall())
-                if first is not None:
-                    waiting, started = shard.retract(first)
-                    found, suspended, placed = True, suspended + waiting, placed + started
-            if found:
-                self.observer.on_retracted(fact, suspended, placed)
+            self.recent.take_back(fact)
+            if not isinstance(fact, Resolution):
+                self._unsure = [(shard, signal) for shard, signal in self._unsure if signal != fact]
+            self._retract_at(self.shards.values(), fact)
+
+    def _retract_at(self, shards: Iterable[Shard], fact: Fact) -> None:
+        if isinstance(fact, Resolution):
+            for shard in shards:
+                shard.resolved.take_back(fact)
+            return
+        found, suspended, placed = False, 0, 0
+        for shard in shards:
+            first = shard.met.retract(shard.met.own_name(fact), self.wall())
+            if first is not None:
+                waiting, started = shard.retract(first)
+                found, suspended, placed = True, suspended + waiting, placed + started
+        if found:
+            self.observer.on_retracted(fact, suspended, placed)
 
 
 def _note(told: _Told, signal: Signal, admission: str, tasks: int) -> None:

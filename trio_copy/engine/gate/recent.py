@@ -5,7 +5,8 @@ read who were not.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from attrs import define, field
 
@@ -19,12 +20,22 @@ _SETTLES_S = 30.0
 """How far the time in a block may be from ours."""
 
 
+class Read(NamedTuple):
+    """What was read, or that it was taken back."""
+
+    fact: Fact
+    whole: bool = False
+    """Whether all of its block was known."""
+    gone: bool = False
+    """Whether it was taken back later."""
+    taken_back: bool = False
+
+
 @define(eq=False)
 class Recent:
     keeps: bool
     """Whether anything is kept at all."""
-    _facts: deque[tuple[Fact, bool]] = field(factory=deque)
-    """With each whether all of its block was known."""
+    _facts: deque[Read] = field(factory=deque)
     _whole_after: int | None = None
     """All that came after this block is there; None before the reading began."""
     _stale_until: float = 0.0
@@ -45,11 +56,13 @@ class Recent:
 
     def add(self, fact: Fact, *, whole: bool) -> None:
         if self.keeps:
-            self._facts.append((fact, whole))
+            self._facts.append(Read(fact, whole))
 
-    def drop(self, fact: Fact) -> None:
-        """Forget what a reorg took back."""
-        self._facts = deque(kept for kept in self._facts if kept[0] != fact)
+    def take_back(self, fact: Fact) -> None:
+        """Take note that a reorg took something back: a shard may have met it before it came to be nobody's."""
+        if self.keeps:
+            self._facts = deque(read._replace(gone=True) if read.fact == fact else read for read in self._facts)
+            self._facts.append(Read(fact, taken_back=True))
 
     def seal(self, block: BlockRef) -> None:
         """Forget what is too old, unless it is needed."""
@@ -58,12 +71,12 @@ class Recent:
             return
         self._forget(block.number if block.time <= self._stale_until else block.number - _BLOCKS)
         while len(self._facts) > _MOST:
-            self._forget(self._facts[0][0].block_number)
+            self._forget(self._facts[0].fact.block_number)
 
     def _forget(self, number: int) -> None:
         if self._whole_after is not None:
             self._whole_after = max(self._whole_after, number)
-        while self._facts and self._facts[0][0].block_number <= number:
+        while self._facts and self._facts[0].fact.block_number <= number:
             self._facts.popleft()
 
     def hold(self, number: int) -> bool:
@@ -75,6 +88,11 @@ class Recent:
     def let_go(self) -> None:
         self._held = False
 
-    def after(self, number: int) -> Iterator[tuple[Fact, bool]]:
-        """Return what came after a block, in the order in which it came."""
-        return (kept for kept in tuple(self._facts) if kept[0].block_number > number)
+    def after(self, number: int) -> Sequence[Read]:
+        """Return what came after a block, and what was taken back, in the order in which it came.
+
+        Where anything was taken back, all that is kept: the block may have been taken back itself, with what it said was done.
+        What is known to whoever is told changes nothing.
+        """
+        reorg = any(read.taken_back for read in self._facts)
+        return [read for read in self._facts if reorg or read.fact.block_number > number]

@@ -146,6 +146,18 @@ class Met:
         self._changed["retracted", known.first] = None
         return known.first
 
+    def miss(self, signal: Signal, now: float) -> None:
+        """Take note of a signal that came, and is gone again, while nobody had the shard, unless it was met before.
+
+        Whoever had it last may have decided about it without a word here: come back, in another transaction as well, it is
+        decided about under this name, which the accounts know if he did.
+        """
+        if signal.signal_id not in self:
+            blocks, transactions = {signal.block_hash}, {signal.tx_hash}
+            self._known[signal.signal_id] = _Known(
+                signal.signal_id, now, blocks, signal.tx_hash, transactions, signal.credit_key, decided=False
+            )
+
     def is_retracted(self, first: SignalId) -> bool:
         """Tell whether a signal is out of the chain at the moment."""
         known = self._known.get(first)
