@@ -76,6 +76,26 @@ def test_many_are_in_flight_in_the_order_of_their_nonces() -> None:
     assert wallet.nonces.next == 3
 
 
+def test_whose_gas_is_not_counted_yet_is_known_without_looking_through_all_that_ended() -> None:
+    """Thousands have ended, and each look asks. What others have used our nonce for is none of our gas; a restart knows it too."""
+    wallet = _looked_at()
+    for key in (A, B):
+        _sent(wallet, key)
+        wallet.chain.mine(wallet.chain.candidates()[0])
+    _sent(wallet, C)
+    wallet.chain.mine(None)
+    wallet.chain.final = 3
+    wallet.see()
+    assert set(wallet.nonces.ended) == {A, B, C}
+    assert set(wallet.nonces.unpaid) == {A, B}
+    wallet.do(c.Pay(key=A, wei=1))
+    wallet.write()
+    wallet.crash()
+    assert set(wallet.nonces.unpaid) == {B}
+    wallet.do(c.Forget(keys=(A, B, C)))
+    assert not wallet.nonces.unpaid
+
+
 def test_a_nonce_that_was_certainly_not_sent_is_used_by_the_next() -> None:
     """Every node refused it, or nothing has left yet; of what one may have, nothing is freed."""
     wallet = _looked_at()
