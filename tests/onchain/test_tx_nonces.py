@@ -142,6 +142,47 @@ def test_what_was_given_up_and_is_mined_all_the_same_is_told() -> None:
     assert wallet.fates[A] == [e.Ended(nonce=0, key=A, end=End(fate=Fate.LANDED, hash=tx_hash, was_unsent=True))]
 
 
+def test_what_was_given_up_is_followed_by_its_receipt_and_by_its_nonce() -> None:
+    """Also where nobody has looked through the blocks, and, once its nonce is used for good, until somebody has."""
+    wallet = _looked_at()
+    tx_hash = wallet.nonces.bindings[_sent(wallet, A, Proves.NOT_TAKEN)].newest.hash
+    wallet.do(c.GiveUp(nonce=0))
+    assert list(wallet.nonces.hashes_mined(1, ())) == [tx_hash]
+    wallet.chain.mine(tx_hash)
+    wallet.chain.final = 1
+    wallet.see(untold=frozenset({tx_hash}), whole=False)
+    assert list(wallet.nonces.unexplained) == [0]
+    assert A not in wallet.fates
+    wallet.see(whole=False)
+    assert [one.end for one in wallet.fates[A]] == [End(fate=Fate.LANDED, hash=tx_hash, was_unsent=True)]
+
+
+def test_a_nonce_that_was_given_up_and_used_by_others_is_not_bound_again() -> None:
+    """Nothing of the key could be mined with it, and another one it gets only once that is for good."""
+    wallet = _looked_at()
+    wallet.do(c.GiveUp(nonce=_sent(wallet, A, Proves.NOT_TAKEN)))
+    wallet.chain.mine(None)
+    wallet.see()
+    assert wallet.bind(A, 300.0) is None
+    wallet.chain.final = 1
+    wallet.see()
+    again = wallet.bind(A, 300.0)
+    assert again is not None
+    assert again.nonce == 1
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+def test_what_is_mined_is_not_replaced(cancels: bool) -> None:
+    """Nothing else is signed for its nonce while a block has it: only a reorg makes it one that waits."""
+    wallet = _looked_at()
+    nonce = _sent(wallet, A)
+    (tx_hash,) = wallet.chain.candidates()
+    wallet.chain.mine(tx_hash)
+    wallet.see()
+    wallet.replace(nonce, cancels=cancels)
+    assert [one.hash for one in wallet.nonces.bindings[nonce].sendings] == [tx_hash]
+
+
 def test_after_a_restart_nothing_is_certain() -> None:
     """What was refused, or had not left, may have left for all that this process knows."""
     wallet = _looked_at()
