@@ -174,6 +174,9 @@ class Operators:
         """Wait until one of some operators is not as it was."""
         # Taken now: what changes before a task has begun to wait would never be heard of.
         changes = [operator.changed for operator, _ in among]
+        if len(changes) == 1:
+            await changes[0].wait()
+            return
         async with trio.open_nursery() as nursery:
 
             async def wait(changed: trio.Event) -> None:

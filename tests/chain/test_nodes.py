@@ -125,9 +125,10 @@ async def test_a_contract_silences_no_node_by_its_words(clock: Clock) -> None:
         assert nodes.nodes[0].pool.rest_s == 0
 
 
-async def test_the_deadline_is_kept(clock: Clock) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+async def test_the_deadline_is_kept(clock: Clock, count: int) -> None:
     """A question that nobody answers ends with an error, at its time; those that wait for their turn as well."""
-    async with open_world(nodes=2) as world, _opened(world) as nodes:
+    async with open_world(nodes=count) as world, _opened(world) as nodes:
         await nodes.ask_all("eth_chainId", (), _soon())
         for node in world.nodes:
             node.faults.deaf = True
@@ -138,9 +139,15 @@ async def test_the_deadline_is_kept(clock: Clock) -> None:
                 await nodes.ask("eth_blockNumber", (), began + 3)
             ends.append(trio.current_time() - began)
 
+        async def ask_all() -> None:
+            told = await nodes.ask_all("eth_blockNumber", (), began + 3)
+            assert all(isinstance(one, NoAnswer) for one in told.values())
+            ends.append(trio.current_time() - began)
+
         async with trio.open_nursery() as nursery:
             for _ in range(200):
                 nursery.start_soon(ask)
+                nursery.start_soon(ask_all)
         assert max(ends) == 3
         assert all(isinstance(one, NoAnswer) for one in (await nodes.ask_all("eth_chainId", (), _soon())).values())
         assert max(node.requests["eth_blockNumber"] for node in world.nodes) <= 2 * 32

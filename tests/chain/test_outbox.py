@@ -93,6 +93,27 @@ async def test_what_is_given_up_before_it_leaves_never_leaves(clock: Clock) -> N
     assert [request["method"] for request in meeting.peer.requests] == ["first", "next"]
 
 
+async def test_what_has_had_its_time_never_leaves(clock: Clock) -> None:
+    """Each request has its own, and of what goes out in that very moment nothing of a late one does."""
+    async with stalling() as (meeting, socket), trio.open_nursery() as nursery:
+        began, ends = trio.current_time(), dict[str, float]()
+
+        async def ask(method: str, until_s: float) -> None:
+            with pytest.raises(NoAnswer):
+                await meeting.session.request(method, until=began + until_s)
+            ends[method] = trio.current_time() - began
+
+        nursery.start_soon(meeting.session.request, "first")
+        await trio.testing.wait_all_tasks_blocked()
+        for method, until_s in (("late", 3.0), ("later", 5.0), ("soon", 1.0), ("now", 0.0)):
+            nursery.start_soon(ask, method, until_s)
+        await trio.sleep(5)
+        socket.moves.set()
+        assert bytes(await meeting.session.request("next")) == b'"next"'
+    assert ends == {"now": 0, "soon": 1, "late": 3, "later": 5}
+    assert [request["method"] for request in meeting.peer.requests] == ["first", "next"]
+
+
 async def test_a_cancellation_and_a_write_in_one_moment_let_nothing_leave(clock: Clock) -> None:
     """Whoever is cancelled runs later than whoever writes: it counts from the cancellation on, not from when it has run."""
     async with stalling() as (meeting, socket), trio.open_nursery() as nursery:

@@ -66,6 +66,26 @@ async def test_a_message_is_whole_in_whatever_pieces_it_comes(clock: Clock, sent
         assert await ws.receive() == b"next"
 
 
+async def test_what_comes_in_one_piece_is_handed_out_in_one_turn(clock: Clock) -> None:
+    """Whoever waits for it goes on together. Of thousands, others have their turn in between."""
+    for count, turns in ((20, 0), (3_200, 90)):
+        async with connected(b"".join(frame(b"%d" % number) for number in range(count))) as (ws, _):
+            assert await ws.receive() == b"0"
+            others = 0
+
+            async def run_beside() -> None:
+                nonlocal others
+                while True:
+                    await trio.lowlevel.checkpoint()
+                    others += 1
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run_beside)
+                assert [await ws.receive() for _ in range(count - 1)] == [b"%d" % one for one in range(1, count)]
+                assert (others == 0) if not turns else (others >= turns)
+                nursery.cancel_scope.cancel()
+
+
 async def test_a_message_of_the_limit_is_taken_and_one_more_byte_is_not(clock: Clock) -> None:
     """The limit is the message's, not the fragments'; the node is told why we leave."""
     half = b"x" * (_LIMIT // 2)

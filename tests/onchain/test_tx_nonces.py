@@ -76,6 +76,26 @@ def test_many_are_in_flight_in_the_order_of_their_nonces() -> None:
     assert wallet.nonces.next == 3
 
 
+def test_whose_gas_is_not_counted_yet_is_known_without_looking_through_all_that_ended() -> None:
+    """Thousands have ended, and each look asks. What others have used our nonce for is none of our gas; a restart knows it too."""
+    wallet = _looked_at()
+    for key in (A, B):
+        _sent(wallet, key)
+        wallet.chain.mine(wallet.chain.candidates()[0])
+    _sent(wallet, C)
+    wallet.chain.mine(None)
+    wallet.chain.final = 3
+    wallet.see()
+    assert set(wallet.nonces.ended) == {A, B, C}
+    assert set(wallet.nonces.unpaid) == {A, B}
+    wallet.do(c.Pay(key=A, wei=1))
+    wallet.write()
+    wallet.crash()
+    assert set(wallet.nonces.unpaid) == {B}
+    wallet.do(c.Forget(keys=(A, B, C)))
+    assert not wallet.nonces.unpaid
+
+
 def test_a_nonce_that_was_certainly_not_sent_is_used_by_the_next() -> None:
     """Every node refused it, or nothing has left yet; of what one may have, nothing is freed."""
     wallet = _looked_at()
@@ -120,6 +140,47 @@ def test_what_was_given_up_and_is_mined_all_the_same_is_told() -> None:
     wallet.chain.final = 1
     wallet.see()
     assert wallet.fates[A] == [e.Ended(nonce=0, key=A, end=End(fate=Fate.LANDED, hash=tx_hash, was_unsent=True))]
+
+
+def test_what_was_given_up_is_followed_by_its_receipt_and_by_its_nonce() -> None:
+    """Also where nobody has looked through the blocks, and, once its nonce is used for good, until somebody has."""
+    wallet = _looked_at()
+    tx_hash = wallet.nonces.bindings[_sent(wallet, A, Proves.NOT_TAKEN)].newest.hash
+    wallet.do(c.GiveUp(nonce=0))
+    assert list(wallet.nonces.hashes_mined(1, ())) == [tx_hash]
+    wallet.chain.mine(tx_hash)
+    wallet.chain.final = 1
+    wallet.see(untold=frozenset({tx_hash}), whole=False)
+    assert list(wallet.nonces.unexplained) == [0]
+    assert A not in wallet.fates
+    wallet.see(whole=False)
+    assert [one.end for one in wallet.fates[A]] == [End(fate=Fate.LANDED, hash=tx_hash, was_unsent=True)]
+
+
+def test_a_nonce_that_was_given_up_and_used_by_others_is_not_bound_again() -> None:
+    """Nothing of the key could be mined with it, and another one it gets only once that is for good."""
+    wallet = _looked_at()
+    wallet.do(c.GiveUp(nonce=_sent(wallet, A, Proves.NOT_TAKEN)))
+    wallet.chain.mine(None)
+    wallet.see()
+    assert wallet.bind(A, 300.0) is None
+    wallet.chain.final = 1
+    wallet.see()
+    again = wallet.bind(A, 300.0)
+    assert again is not None
+    assert again.nonce == 1
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+def test_what_is_mined_is_not_replaced(cancels: bool) -> None:
+    """Nothing else is signed for its nonce while a block has it: only a reorg makes it one that waits."""
+    wallet = _looked_at()
+    nonce = _sent(wallet, A)
+    (tx_hash,) = wallet.chain.candidates()
+    wallet.chain.mine(tx_hash)
+    wallet.see()
+    wallet.replace(nonce, cancels=cancels)
+    assert [one.hash for one in wallet.nonces.bindings[nonce].sendings] == [tx_hash]
 
 
 def test_after_a_restart_nothing_is_certain() -> None:

@@ -12,7 +12,7 @@ from trio_copy_onchain.tx.due import Due, Next, due
 from trio_copy_onchain.tx.fees import GWEI, Fees, higher
 from trio_copy_onchain.tx.nonces import Nonces, Part
 from trio_copy_onchain.tx.receipts import Receipt
-from trio_copy_onchain.tx.sendings import Binding, Sending
+from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
 from trio_copy_onchain.tx.texts import Proves
 
 FEES = Fees(tip=30 * GWEI, max_fee=90 * GWEI)
@@ -96,6 +96,7 @@ class Wallet:
         events = self.nonces.decide(command)
         assert self.nonces.decide(command) == events
         self.nonces.apply(events)
+        assert self.nonces.unpaid == _unpaid(self.nonces)
         for event in events:
             if isinstance(event, e.Ended) and event.key is not None:
                 self.fates.setdefault(event.key, []).append(event)
@@ -112,6 +113,7 @@ class Wallet:
         """Go on with what was written down; what is in memory only is gone."""
         kept = [evolve(one, doubtful=True, leaving=frozenset()) for one in self.stored.values()]
         self.nonces = Nonces.restored(kept)
+        assert self.nonces.unpaid == _unpaid(self.nonces)
         self.see()
 
     def see(self, *, untold: frozenset[Hash32] = frozenset(), whole: bool = True) -> None:
@@ -188,3 +190,12 @@ class Wallet:
             self.chain.final = len(self.chain.mined)
             self.now += PATIENCE_S
         raise AssertionError(f"stuck: {self.nonces}, {self.due}, {self.chain.mined}")
+
+
+def _unpaid(nonces: Nonces) -> dict[IntentKey, Hash32]:
+    """Look through all that has ended: what is ours, and whose gas nobody has counted."""
+    return {
+        key: one.end.hash
+        for key, one in nonces.ended.items()
+        if one.end is not None and one.paid_wei is None and one.end.fate is not Fate.DISPLACED
+    }

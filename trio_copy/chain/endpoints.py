@@ -8,6 +8,7 @@ An endpoint is asked at its own pace; one that says "too often" rests, and what 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from statistics import median
 from typing import TypeVar
 
@@ -265,22 +266,22 @@ class EndpointPool:
         self._news = trio.Event()
         return heads
 
-    async def ask(self, endpoint: Endpoint, method: str, *params: object) -> msgspec.Raw:
-        """Ask one endpoint, at its pace.
+    async def ask(self, endpoint: Endpoint, method: str, *params: object, until: float = inf) -> msgspec.Raw:
+        """Ask one endpoint, at its pace; `until` is Trio time.
 
         Raises:
-            ChainError: it is not connected, rests, or failed.
+            ChainError: it is not connected, rests, or failed; as `NoAnswer`, it has not answered by then.
         """
         if rest_s := endpoint.pace.rest_s(trio.current_time()):
             raise ChainError(f"{endpoint.name} wants to be left alone for {rest_s:.1f} s more")
         wait_s = endpoint.pace.take(trio.current_time(), self.settings.requests_per_s)
         if wait_s > 0:
-            await trio.sleep(wait_s)
+            await trio.sleep_until(min(until, trio.current_time() + wait_s))
         session = endpoint.session
         if session is None:
             raise NotConnected(f"{endpoint.name} is not connected")
         try:
-            result = await session.request(method, *params)
+            result = await session.request(method, *params, until=until)
         except ChainError as error:
             endpoint.failures += 1
             endpoint.last_error = str(error)

@@ -61,6 +61,16 @@ class _Node:
     def live(self) -> bool:
         return self.endpoint.session is not None
 
+    async def take_turn(self, until: float) -> None:
+        """Wait until one question more may be open; whoever has taken a turn releases it. Raises `NoAnswer` at a Trio time."""
+        try:
+            self.turns.acquire_nowait()
+        except trio.WouldBlock:
+            with trio.move_on_at(until) as wait:
+                await self.turns.acquire()
+            if wait.cancelled_caught:
+                raise NoAnswer(f"{self.name} has as many questions open as it may") from None
+
 
 @define(eq=False)
 class NodeConnections:
@@ -76,21 +86,23 @@ class NodeConnections:
         return [node.name for node in self.nodes]
 
     async def ask(self, method: str, params: Sequence[object], until: float) -> bytes:
-        async def of(node: _Node) -> msgspec.Raw | RpcError:
+        async def of(node: _Node, until: float) -> msgspec.Raw | RpcError:
             try:
-                return await node.pool.ask(node.endpoint, method, *params)
+                return await node.pool.ask(node.endpoint, method, *params, until=until)
             except RpcError as error:
                 if not _is_answer(error):
                     raise
                 node.endpoint.failures = 0
                 return error
 
-        (answer,) = await self._first(of, method, until)
+        (answer,) = await self._first(of, until)
         if isinstance(answer, RpcError):
             raise answer
         return bytes(answer)
 
     async def ask_all(self, method: str, params: Sequence[object], until: float) -> Mapping[str, bytes | ChainError]:
+        if len(self.nodes) == 1:  # as most have
+            return {self.nodes[0].name: await self._told(self.nodes[0], method, params, until)}
         answers: dict[str, bytes | ChainError] = {}
         waits: dict[str, trio.CancelScope] = {}
 
@@ -118,28 +130,45 @@ class NodeConnections:
                 node.silent_until = 0.0
                 hurry()
 
-        if len(self.nodes) == 1:  # as most have: a task of its own would be dear
-            await of(self.nodes[0])
-            return answers
         async with trio.open_nursery() as nursery:
             for node in self.nodes:
                 nursery.start_soon(of, node)
         return answers
 
-    async def block(self, which: str, until: float) -> BlockRef:
-        async def of(node: _Node) -> BlockRef:
-            return (await node.pool.block("eth_getBlockByNumber", which))[0]
+    async def _told(self, node: _Node, method: str, params: Sequence[object], until: float) -> bytes | ChainError:
+        """Ask the only node, without a scope or a task of its own where it can be asked at once. Raises nothing."""
+        if not node.live:
+            with trio.move_on_at(until):
+                await self._wait(node)
+        try:
+            await node.take_turn(until)
+        except ChainError as error:
+            return error
+        try:
+            return bytes(await node.pool.ask(node.endpoint, method, *params, until=until))
+        except ChainError as error:
+            return error
+        finally:
+            node.turns.release()
 
-        (block,) = await self._first(of, f"for block {which}", until)
+    async def block(self, which: str, until: float) -> BlockRef:
+        async def of(node: _Node, limit: float) -> BlockRef:
+            block, _ = await _by(
+                limit, node, f"for block {which}", lambda: node.pool.block("eth_getBlockByNumber", which)
+            )
+            return block
+
+        (block,) = await self._first(of, until)
         return block
 
     async def logs(self, log_filter: LogFilter, start: int, stop: int, until: float) -> Sequence[RawLog]:
-        async def of(node: _Node) -> Sequence[RawLog]:
+        async def of(node: _Node, limit: float) -> Sequence[RawLog]:
             # Each node by itself: what one of them refuses must not hide that the other has shown too little.
             fetcher = LogFetcher(self.settings, node.pool, FilterBoard((log_filter,)))
-            return await RangeReader(node.pool, fetcher, self.settings.max_range_blocks).whole(start, stop)
+            reader = RangeReader(node.pool, fetcher, self.settings.max_range_blocks)
+            return await _by(limit, node, "eth_getLogs", lambda: reader.whole(start, stop))
 
-        found = union(*await self._first(of, "eth_getLogs", until, count=2))
+        found = union(*await self._first(of, until, count=2))
         return sorted(found, key=lambda log: (log.block_number, log.log_index))
 
     async def keep(self, node: _Node, dial: Dial) -> NoReturn:
@@ -168,12 +197,11 @@ class NodeConnections:
                 node.pool.troubles.note(_LOST, node.name, detail, now)
             await trio.sleep(wait_s)
 
-    async def _first(
-        self, ask: Callable[[_Node], Awaitable[_T]], what: str, until: float, count: int = 1
-    ) -> Sequence[_T]:
+    async def _first(self, ask: Callable[[_Node, float], Awaitable[_T]], until: float, count: int = 1) -> Sequence[_T]:
         """Ask one node after the other until so many have answered, each for half of the time if there is another one.
 
-        What one of two shows is not taken for both: where fewer answer than are connected, nothing is said.
+        `ask` takes until when, by Trio's clock, it is to have an answer. What one of two shows is not taken for both: where
+        fewer answer than are connected, nothing is said.
 
         Raises:
             ChainError: not so many answered; the last failure.
@@ -186,15 +214,15 @@ class NodeConnections:
         able = self._able()
         for place, node in enumerate(able, 1):
             now = trio.current_time()
+            limit = until if place == len(able) else now + (until - now) / 2
             try:
-                with trio.CancelScope(deadline=until if place == len(able) else now + (until - now) / 2) as limit:
-                    async with node.turns:
-                        found.append(await ask(node))
+                await node.take_turn(limit)
+                try:
+                    found.append(await ask(node, limit))
+                finally:
+                    node.turns.release()
             except ChainError as error:
                 failure = error
-            if limit.cancelled_caught:
-                node.endpoint.failures += 1
-                failure = NoAnswer(f"{node.name}, asked {what}, did not answer in {trio.current_time() - now:.1f} s")
             if len(found) == count:
                 break
         if len(found) < max(1, min(count, len(able))):
@@ -244,6 +272,15 @@ async def open_nodes(
             nursery.start_soon(connections.keep, node, dial, name=f"node {node.name}, for executors")
         yield connections
         nursery.cancel_scope.cancel()
+
+
+async def _by(limit: float, node: _Node, what: str, ask: Callable[[], Awaitable[_T]]) -> _T:
+    """Ask a node several things that together take until a Trio time at most. Raises `ChainError`."""
+    began = trio.current_time()
+    with trio.CancelScope(deadline=limit):
+        return await ask()
+    node.endpoint.failures += 1
+    raise NoAnswer(f"{node.name}, asked {what}, did not answer in {trio.current_time() - began:.1f} s")
 
 
 def _is_answer(error: RpcError) -> bool:

@@ -1,6 +1,7 @@
 """Asks again and again, for those who have time: nodes that rest are waited for, and what failed is another node's turn."""
 
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TypeVar
 
 import msgspec
@@ -24,14 +25,14 @@ class PatientPool(EndpointPool):
     One question may take several requests, and a node that refuses every third would never let it come to its end.
     """
 
-    async def ask(self, endpoint: Endpoint, method: str, *params: object) -> msgspec.Raw:
+    async def ask(self, endpoint: Endpoint, method: str, *params: object, until: float = inf) -> msgspec.Raw:
         """Ask one endpoint, at its pace, and once more when it has rested. Raises `ChainError` as `EndpointPool.ask`."""
         began = trio.current_time()
         while True:
             # Where another one can be asked meanwhile, nothing waits here.
             await trio.sleep(endpoint.pace.rest_s(trio.current_time()) if self.rest_s else 0.0)
             try:
-                return await super().ask(endpoint, method, *params)
+                return await super().ask(endpoint, method, *params, until=until)
             except ChainError as error:
                 waited_s = trio.current_time() - began
                 if too_often(error) is not Refusal.TOO_OFTEN or not self.rest_s or waited_s > GIVE_UP_S:

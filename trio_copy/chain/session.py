@@ -11,6 +11,7 @@ belongs to, all that are open fail: asking again costs little, waiting for the t
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from math import inf
 
 import msgspec
 import trio
@@ -22,6 +23,7 @@ from trio_copy.chain.groups import one_chain_error
 from trio_copy.chain.handshake import handshake_of
 from trio_copy.chain.notifications import EarlyNotifications, NotificationQueue, Tolerance
 from trio_copy.chain.outbox import Outbox
+from trio_copy.chain.timeouts import Timeouts
 from trio_copy.chain.websocket import WebSocket
 from trio_copy.config import ChainSettings
 from trio_copy.errors import (
@@ -75,6 +77,7 @@ class Session:
     _over: bool = False
     """Nothing leaves any more."""
     _waiting: dict[int, "_Waiting"] = field(factory=dict)
+    _timeouts: Timeouts = field(init=False)
     _topics: dict[str, str] = field(factory=dict)
     """By the id of a subscription."""
     _ended: dict[str, None] = field(factory=dict)
@@ -85,18 +88,21 @@ class Session:
     _tolerance: Tolerance = field(factory=Tolerance)
     pulse: Pulse = field(factory=Pulse)
 
-    async def request(self, method: str, *params: object) -> msgspec.Raw:
+    def __attrs_post_init__(self) -> None:
+        self._timeouts = Timeouts(self._end_wait)
+
+    async def request(self, method: str, *params: object, until: float = inf) -> msgspec.Raw:
         """Ask the node and return its undecoded result.
 
         A cancelled request leaves the connection usable: its late answer is dropped.
 
         Raises:
             RpcError: the node answered with an error, or with what cannot be a success.
-            NoAnswer: no answer came in `request_timeout_s`; the connection lives.
+            NoAnswer: no answer came in `request_timeout_s`, or `until` a moment of Trio's clock; the connection lives.
             AnswerTooLarge: the connection ended because a message was too large, perhaps this answer.
             ConnectionLost: the connection ended.
         """
-        return await self._ask(method, params, None)
+        return await self._ask(method, params, None, until)
 
     async def subscribe(self, topic: str, *params: object) -> str:
         """Subscribe and return the subscription's id; its notifications arrive under `topic`. Raises as `request`."""
@@ -111,13 +117,17 @@ class Session:
         except (RpcError, NoAnswer):
             return
 
-    async def _ask(self, method: str, params: tuple[object, ...], topic: str | None) -> msgspec.Raw:
+    async def _ask(self, method: str, params: tuple[object, ...], topic: str | None, until: float = inf) -> msgspec.Raw:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._over:
             raise ConnectionLost(_ENDED)
+        now = trio.current_time()
+        if until <= now:
+            raise NoAnswer(f"{method} was not asked: it is too late")
         request_id, self._next_id = self._next_id, self._next_id + 1
         waiting = self._waiting[request_id] = _Waiting(topic, trio.lowlevel.current_task())
-        timeout_s = self._settings.request_timeout_s
+        deadline = min(until, now + self._settings.request_timeout_s)
+        self._timeouts.add(deadline, request_id)
         self._outbox.put(request_id, rpc.encode_request(request_id, method, params).decode())
 
         def give_up(_: object) -> trio.lowlevel.Abort:
@@ -127,17 +137,23 @@ class Session:
             return trio.lowlevel.Abort.SUCCEEDED
 
         try:
-            with trio.CancelScope(deadline=trio.current_time() + timeout_s) as limit:
-                await trio.lowlevel.wait_task_rescheduled(give_up)
+            await trio.lowlevel.wait_task_rescheduled(give_up)
         finally:
             del self._waiting[request_id]
             if topic is not None and waiting.answer is None:
                 self._late.add(request_id)
-        if limit.cancelled_caught or waiting.answer is None:
-            raise NoAnswer(f"{method} got no answer in {timeout_s:g} s")
+        if waiting.answer is None:
+            raise NoAnswer(f"{method} got no answer in {deadline - now:g} s")
         if isinstance(waiting.answer, ChainError):
             raise waiting.answer
         return waiting.answer
+
+    def _end_wait(self, request_id: int) -> None:
+        """Let somebody wait no longer for an answer; what has not left yet does not leave any more."""
+        waiting = self._waiting.get(request_id)
+        if waiting is not None and waiting.answer is None:
+            self._outbox.take_back(request_id)
+            waiting.wake()
 
     def _fail_open(self, failure: Callable[[str], ChainError], why: str) -> bool:
         """Fail every request that waits, each with an error of its own; False when none does."""
@@ -293,6 +309,10 @@ class _Waiting:
     def tell(self, answer: msgspec.Raw | ChainError) -> None:
         """Wake whoever waits."""
         self.answer = answer
+        self.wake()
+
+    def wake(self) -> None:
+        """Let whoever waits go on, with or without an answer."""
         if self.task is not None:
             trio.lowlevel.reschedule(self.task)
             self.task = None
@@ -327,6 +347,7 @@ async def open_session(
             nursery.start_soon(session._run_reader, name="session reader")
             nursery.start_soon(session._run_writer, name="session writer")
             nursery.start_soon(session._run_pinger, name="session pinger")
+            nursery.start_soon(session._timeouts.run, name="session timeouts")
             try:
                 yield session
                 # Only an undisturbed end says goodbye: in a cancellation the reader, which would hear the answer,

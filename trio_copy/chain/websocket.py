@@ -36,6 +36,9 @@ _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? ([3-5]\d\d)\b")
 _FREE_FRAGMENTS = 1024
 _BYTES_PER_FRAGMENT = 64
 """Go nodes cut answers into fragments of a kilobyte; thousands of crumbs are an attack on our processor."""
+_WITHOUT_A_TURN = 32
+"""So many messages that came in one piece are handed out in a row: those who wait for them go on together, and what they do next is
+one write where it would be one each."""
 _GOODBYE_S = 1.0
 """How long telling a node why we leave may take; it may not be reading."""
 
@@ -50,6 +53,8 @@ class WebSocket:
     _greeting: bytearray = field(factory=bytearray)
     """How the answer to the handshake begins."""
     _sending: trio.StrictFIFOLock = field(factory=trio.StrictFIFOLock)
+    _in_a_row: int = 0
+    """What was handed out, or done, since others had their turn."""
     _cut: bool = False
     """Set while a frame is on its way: if that is cut off, nothing that follows could be read."""
     _pings: int = 0
@@ -114,8 +119,11 @@ class WebSocket:
 
     async def _next_message(self) -> bytes:
         while True:
-            # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
-            await trio.lowlevel.checkpoint()
+            self._in_a_row += 1
+            if self._in_a_row > _WITHOUT_A_TURN:
+                # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
+                await trio.lowlevel.checkpoint()
+                self._in_a_row = 0
             event = self._next_event()
             match event:
                 case TextMessage() | BytesMessage():
@@ -152,6 +160,7 @@ class WebSocket:
             raise _no_websocket(error, bytes(self._greeting)) from error
 
     async def _read(self) -> int:
+        self._in_a_row = 0
         try:
             data = await self._stream.receive_some(_CHUNK_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

@@ -108,7 +108,7 @@ class Operator:
     def busy(self) -> bool:
         """Tell whether the chain has to be looked at for it."""
         nonces = self.nonces
-        return bool(nonces.bindings or nonces.freed or self._fillers or self._unpaid)
+        return bool(nonces.bindings or nonces.freed or self._fillers or nonces.unpaid)
 
     @property
     def receipts(self) -> Mapping[Hash32, Receipt]:
@@ -499,7 +499,7 @@ class Operator:
 
     async def _count_gas(self, until: float) -> None:
         """Count what the gas of everything that has ended has cost, once its receipt tells."""
-        unpaid, fillers = self._unpaid, self._fillers
+        unpaid, fillers = dict(self.nonces.unpaid), self._fillers
         await self.sight.receipts_of([*unpaid.values(), *fillers], until)
         for key, tx_hash in unpaid.items():
             # Forgotten, or bound anew, while its receipt was asked for: others look beside us.
@@ -514,19 +514,10 @@ class Operator:
         self.written.put(self.nonces)
 
     def _tell_apart(self, see: c.See) -> None:
-        hidden = [tx_hash for tx_hash in self._unpaid.values() if tx_hash not in self.receipts]
+        hidden = [tx_hash for tx_hash in self.nonces.unpaid.values() if tx_hash not in self.receipts]
         trouble = self._apart.look(see, self.nonces.unexplained, hidden, trio.current_time())
         if trouble:
             self._tell("nodes-disagree", f"operator {self.address}, {trouble}")
-
-    @property
-    def _unpaid(self) -> Mapping[IntentKey, Hash32]:
-        """Return what has ended, is ours, and whose gas is not counted yet."""
-        return {
-            key: one.end.hash
-            for key, one in self.nonces.ended.items()
-            if one.end is not None and one.paid_wei is None and one.end.fate is not Fate.DISPLACED
-        }
 
     def forget(self, keys: Iterable[IntentKey]) -> None:
         """Forget keys that have ended, and of which nobody asks any more."""

@@ -38,6 +38,8 @@ class Nonces:
     """What was not sent, and whose nonce is not used for good."""
     ended: dict[IntentKey, Binding] = field(factory=dict)
     """What became of keys for good, as long as somebody may ask."""
+    _unpaid: dict[IntentKey, Hash32] = field(factory=dict)
+    """Of those, what is ours and has not told yet what its gas has cost. Thousands have ended, and a look asks for these alone."""
     _floor: int = 0
     """Every nonce below is used for good."""
     _latest: int = -1
@@ -56,7 +58,7 @@ class Nonces:
         nonces = cls()
         for binding in bindings:
             if binding.end is not None and binding.key is not None:
-                nonces.ended[binding.key] = binding
+                nonces._end(binding.key, binding)
                 nonces._floor = max(nonces._floor, binding.nonce + 1)  # whatever a node says that is behind
             elif binding.unsent and binding.key is not None:
                 nonces.freed[binding.key] = binding
@@ -81,6 +83,11 @@ class Nonces:
         """Return what a key is bound to."""
         binding = self.bindings.get(self._nonce_of.get(key, -1))
         return binding if binding is not None and binding.key == key else None
+
+    @property
+    def unpaid(self) -> Mapping[IntentKey, Hash32]:
+        """Return what has ended, is ours, and whose gas is not counted yet."""
+        return self._unpaid
 
     @property
     def hashes(self) -> Sequence[Hash32]:
@@ -250,11 +257,11 @@ class Nonces:
                     freed = self.freed.pop(key, None) if key is not None and end.was_unsent else None
                     binding = freed or self._drop(nonce)
                     if key is not None:
-                        self.ended[key] = evolve(binding, end=end, mined=None)
+                        self._end(key, evolve(binding, end=end, mined=None))
                     self._floor = max(self._floor, nonce + 1)
                     self._changed[nonce, key] = None
                 case e.Paid(key=key, wei=wei):
-                    self.ended[key] = evolve(self.ended[key], paid_wei=wei)
+                    self._end(key, evolve(self.ended[key], paid_wei=wei))
                     self._changed[self.ended[key].nonce, key] = None
                 case e.Forgotten(key=key):
                     self._drop_ended(key)
@@ -264,8 +271,15 @@ class Nonces:
                     self._latest, self._pending = latest, pending
                     self._floor = max(self._floor, final)
 
+    def _end(self, key: IntentKey, ended: Binding) -> None:
+        self.ended[key] = ended
+        self._unpaid.pop(key, None)
+        if ended.end is not None and ended.paid_wei is None and ended.end.fate is not Fate.DISPLACED:
+            self._unpaid[key] = ended.end.hash
+
     def _drop_ended(self, key: IntentKey) -> None:
         ended = self.ended.pop(key, None)
+        self._unpaid.pop(key, None)
         if ended is not None:
             self._changed[ended.nonce, key] = None
 

@@ -1,0 +1,42 @@
+"""When waits for answers end, by one timer for all of a connection's: a cancel scope for each costs more than the question."""
+
+import heapq
+from collections.abc import Callable
+from math import inf
+from typing import NoReturn
+
+import trio
+from attrs import define, field
+
+
+@define(eq=False)
+class Timeouts:
+    end: Callable[[int], None]
+    """Ends a wait whose time is over; called in that very moment, of one that is over already as well."""
+    _due: list[tuple[float, int]] = field(factory=list)
+    """A heap of when, by Trio's clock, and which."""
+    _timer: trio.CancelScope = field(factory=trio.CancelScope)
+
+    def add(self, deadline: float, number: int) -> None:
+        """Let a wait end at a time, if it is not over before."""
+        heapq.heappush(self._due, (deadline, number))
+        if deadline < self._timer.deadline:
+            self._timer.deadline = deadline
+
+    async def run(self) -> NoReturn:
+        """End waits until cancelled."""
+
+        def at_once(_: object) -> trio.lowlevel.Abort:
+            # What an asker gave up must not leave any more: a turn of this task's could come after the one in which it does.
+            self._end_due()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        while True:
+            with trio.CancelScope(deadline=self._due[0][0] if self._due else inf) as self._timer:
+                await trio.lowlevel.wait_task_rescheduled(at_once)
+
+    def _end_due(self) -> None:
+        now = trio.current_time()
+        while self._due and self._due[0][0] <= now:
+            _, number = heapq.heappop(self._due)
+            self.end(number)
