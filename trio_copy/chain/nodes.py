@@ -66,10 +66,13 @@ class _Node:
         try:
             self.turns.acquire_nowait()
         except trio.WouldBlock:
-            with trio.move_on_at(until) as wait:
-                await self.turns.acquire()
-            if wait.cancelled_caught:
-                raise NoAnswer(f"{self.name} has as many questions open as it may") from None
+            pass
+        else:
+            return
+        with trio.move_on_at(until) as wait:
+            await self.turns.acquire()
+        if wait.cancelled_caught:
+            raise NoAnswer(f"{self.name} has as many questions open as it may")
 
 
 @define(eq=False)

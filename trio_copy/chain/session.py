@@ -347,7 +347,8 @@ async def open_session(
             nursery.start_soon(session._run_reader, name="session reader")
             nursery.start_soon(session._run_writer, name="session writer")
             nursery.start_soon(session._run_pinger, name="session pinger")
-            nursery.start_soon(session._timeouts.run, name="session timeouts")
+            # What is asked before it runs waits in its heap.
+            nursery.start_soon(session._timeouts.run, name="session timeouts")  # noqa: ASYNC113
             try:
                 yield session
                 # Only an undisturbed end says goodbye: in a cancellation the reader, which would hear the answer,

@@ -118,7 +118,7 @@ class WebSocket:
             await self._ended.wait()
 
     async def _next_message(self) -> bytes:
-        while True:
+        while True:  # noqa: ASYNC913  it waits where nothing is left, and after so many in a row
             self._in_a_row += 1
             if self._in_a_row > _WITHOUT_A_TURN:
                 # What came in one piece, thousands of pongs perhaps, would otherwise keep everybody else from running.
