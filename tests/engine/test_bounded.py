@@ -40,6 +40,7 @@ _FIXED = {
 }
 _AT_MOST = {
     "statements._numbers": _AT_ONCE + 10,  # of the SQLite store: names of a write, and those before it until it is full
+    "_timeouts._due": 110,  # of a connection: questions that are answered, until there are a hundred
     "writer._waiting": 2,  # what waits for a commit
 }
 """Tables whose length says at which moment they were looked at."""

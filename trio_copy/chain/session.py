@@ -89,7 +89,7 @@ class Session:
     pulse: Pulse = field(factory=Pulse)
 
     def __attrs_post_init__(self) -> None:
-        self._timeouts = Timeouts(self._end_wait)
+        self._timeouts = Timeouts(self._waiting, self._end_wait)
 
     async def request(self, method: str, *params: object, until: float = inf) -> msgspec.Raw:
         """Ask the node and return its undecoded result.
