@@ -576,6 +576,80 @@ async def test_an_owner_who_had_met_it_before_knows_what_a_reorg_took(clock: Clo
         assert rig.executor.sent == []
 
 
+@pytest.mark.parametrize("passed", [False, True], ids=["the checkpoint below it", "the checkpoint at it"])
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+async def test_what_a_reorg_moved_while_nobody_looked_is_not_bought_again(
+    clock: Clock, *, passed: bool, twice: bool
+) -> None:
+    """Its owner is gone, and mined in another transaction it is the same trade for the next one: one more of it is one more."""
+    store = on_memory()
+    async with open_rig(open_store=store) as rig, gate_at(rig) as feed:
+        chain, trade = feed.chain, feed.buy()
+        await feed.arm(0)
+        chain.mine(trade)
+        await feed.bring(*chain.head.logs)
+        if passed:
+            await feed.tell(Sealed(chain.head.ref))
+        await trio.sleep(5)
+        assert len(rig.executor.sent) == 3
+    chain.reorg(1, [[evolve(trade, tx_hash=hash_of(999 + number)) for number in range(1 + twice)]])
+    async with open_rig(open_store=store) as rig, gate_at(rig, chain) as feed:
+        await feed.arm(0)
+        await feed.read(1)
+        await feed.read(1, source=SCAN)
+        await trio.sleep(10)
+        assert bought(rig) == sorted(FOLLOWERS) * twice
+
+
+@pytest.mark.parametrize("taken_back", [False, True], ids=["while nobody looked", "before its owner was gone"])
+async def test_what_comes_back_long_after_its_owner_is_gone_is_not_bought_again(
+    clock: Clock, *, taken_back: bool
+) -> None:
+    """The next owner's checkpoint has passed its block without it, and only the accounts know that it was bought."""
+    store = on_memory()
+    async with open_rig(open_store=store) as rig, gate_at(rig) as feed:
+        chain, trade, other = feed.chain, feed.buy(), feed.buy()
+        await feed.arm(0)
+        chain.mine(trade)
+        await feed.bring(*chain.head.logs)
+        await trio.sleep(5)
+        assert len(rig.executor.sent) == 3
+        if taken_back:
+            await feed.reorg()
+    if not taken_back:
+        chain.reorg(1, [[]])
+    async with open_rig(open_store=store) as rig, gate_at(rig, chain) as feed:
+        await feed.arm(0)
+        await feed.read(1, source=SCAN)
+        await feed.mine(other)  # so that the accounts are at hand
+        for _ in range(5):
+            await feed.mine()
+        await trio.sleep(15)
+        rig.shard.tick()
+        await feed.mine(trade)
+        await trio.sleep(10)
+        assert len(rig.executor.sent) == 3
+
+
+async def test_what_is_where_it_was_is_no_trade_that_was_moved(clock: Clock) -> None:
+    """The next owner hears of its like in a later block first: both are there, and both are bought."""
+    store = on_memory()
+    async with open_rig(open_store=store) as rig, gate_at(rig) as feed:
+        chain, trade = feed.chain, feed.buy()
+        await feed.arm(0)
+        await feed.mine(trade)
+        await trio.sleep(5)
+    chain.mine(evolve(trade, tx_hash=hash_of(999)))
+    async with open_rig(open_store=store) as rig, gate_at(rig, chain) as feed:
+        await feed.arm(0)
+        await feed.bring(*chain.head.logs)
+        assert bought(rig) == []
+        await feed.read(1, source=SCAN)
+        await trio.sleep(10)
+        assert bought(rig) == sorted(FOLLOWERS)
+        assert len(rig.executor.sent) == 3
+
+
 @pytest.mark.parametrize("restarts", [False, True], ids=["one owner", "two owners"])
 async def test_a_trade_whose_name_was_given_away_is_copied_once(clock: Clock, *, restarts: bool) -> None:
     """A reorg mines an equal trade first, and the first one later, maybe for the next owner: two trades, two copies, no third."""

@@ -14,11 +14,11 @@ from attrs import evolve
 
 from tests.builders import hash_of
 from tests.engine.gate.test_gate import FOLLOWERS, Feed, bought, gate_at, pause_shard, take_shard
-from tests.engine.rig import open_rig
+from tests.engine.rig import on_memory, open_rig
 from trio_copy.chain.feed import FeedItem, Joined, Sealed, SeenLog
 from trio_copy.chain.scanner import SCAN
 from trio_copy.model.logs import EqualLogs, RawLog
-from trio_copy.testing.devnet import DevTx
+from trio_copy.testing.devnet import DevChain, DevTx
 
 Clock = trio.testing.MockClock
 Block = tuple[int, ...]
@@ -76,6 +76,38 @@ async def test_a_shard_that_changes_hands_in_the_middle_copies_each_trade_once(
             copies, rest = divmod(len(bought(rig)), len(FOLLOWERS))
             assert not rest
             assert sum(after) <= copies <= max(sum(before), sum(after)), (seed, rig.recorder.admissions, rig.ends())
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["in the same block", "a block later"])
+@pytest.mark.parametrize(("before", "after"), REORGS)
+async def test_an_owner_who_comes_in_the_middle_copies_nothing_again(
+    clock: Clock, before: Block, after: Block, later: int
+) -> None:
+    """The first one is gone, whatever he had heard by then; the next one reads the chain as it is, and hears nodes beside."""
+    for seed in range(ORDERS):
+        dice, store = Random(seed), on_memory()
+        async with open_rig(open_store=store) as rig, gate_at(rig) as feed:
+            await feed.arm(0)
+            items, chain = list(in_some_order(told(feed, before, after, later), dice)), feed.chain
+            for item in items[: dice.randrange(len(items) + 1)]:
+                await feed.tell(evolve(item, seen_at=rig.wall()) if isinstance(item, SeenLog) else item)
+            await trio.sleep(dice.choice((0.0, 2.0)))
+            copied = bought(rig)
+        async with open_rig(open_store=store) as rig, gate_at(rig, chain) as feed:
+            await feed.arm(0)
+            for item in in_some_order(told_now(chain), dice):
+                await feed.tell(evolve(item, seen_at=rig.wall()) if isinstance(item, SeenLog) else item)
+            await trio.sleep(10)
+            copies, rest = divmod(len(copied + bought(rig)), len(FOLLOWERS))
+            assert not rest
+            assert sum(after) <= copies <= max(sum(before), sum(after)), (seed, copied, rig.ends())
+
+
+def told_now(chain: DevChain) -> Sequence[list[FeedItem]]:
+    """What a node says, and the scanner, of a chain as it is."""
+    node = [item for block in chain.blocks[1:] for item in logs(block.logs, "node")]
+    scan = [item for block in chain.blocks[1:] for item in (*logs(numbered(block.logs), SCAN), Sealed(block.ref))]
+    return [node, scan]
 
 
 def told(feed: Feed, before: Block, after: Block, later: int) -> Sequence[list[FeedItem]]:

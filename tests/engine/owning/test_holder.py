@@ -116,7 +116,7 @@ async def test_what_only_waited_in_a_lane_is_read_again(clock: Clock) -> None:
         assert rig.shard.checkpoint.number == 8
     async with open_rig(open_store=books) as rig:
         assert rig.shard.progress.floor == 8
-        assert rig.shard.met.first_of(task.signal.signal_id) is None
+        assert task.signal.signal_id not in rig.shard.met
         assert await rig.end_of(task) == [(End.FILLED, None)]
 
 

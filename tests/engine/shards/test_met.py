@@ -217,6 +217,50 @@ def test_what_was_met_by_an_earlier_owner_can_be_taken_back_by_the_next() -> Non
     assert after.meet(OTHER_TX, NOW + 1, whole=True) == Adopted(SIGNAL.signal_id)
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_what_is_read_again_without_a_trade_may_have_it_elsewhere(passed: bool) -> None:
+    """As if it had been retracted, where all of a block is known; and only while it has not been seen, and for ten minutes."""
+    made = met(SIGNAL)
+    if passed:
+        made.passed([SIGNAL.signal_id])
+    first = SIGNAL.signal_id
+    for begins, back, at_s, expected in (
+        (SIGNAL.block_number - 1, OTHER_TX, 1, Adopted(first) if passed else New(first)),
+        (SIGNAL.block_number - 1, SIGNAL, 1, Copy() if passed else New(first)),
+        (SIGNAL.block_number - 1, OTHER_TX, CREDIT_S, New(OTHER_TX.signal_id)),
+        (SIGNAL.block_number, OTHER_TX, 1, New(OTHER_TX.signal_id)),
+    ):
+        after = again(made)
+        after.read_from(begins, NOW)
+        assert not after.is_retracted(first)
+        assert after.meet(back, NOW + at_s, whole=True) == expected
+        for signal in (back, SIGNAL):
+            after.meet(signal, NOW + at_s, whole=True)
+            assert after.meet(signal, NOW + at_s, whole=True) == Copy()
+        third = evolve(OTHER_TX, signal_id=SignalId("a third"), tx_hash=hash_of(5001))
+        assert after.meet(third, NOW + at_s, whole=True) == New(third.signal_id)
+
+
+def test_nobody_is_sure_of_the_like_of_what_was_not_seen_again() -> None:
+    """Before all of its block is known, it is no trade of its own, and none that was moved."""
+    after = again(met(SIGNAL))
+    after.read_from(SIGNAL.block_number - 1, NOW)
+    assert after.meet(OTHER_TX, NOW, whole=False) == Unsure()
+    assert after.meet(SIGNAL, NOW, whole=False) == New(SIGNAL.signal_id)
+    assert after.meet(OTHER_TX, NOW, whole=True) == New(OTHER_TX.signal_id)
+
+
+def test_what_was_not_seen_again_is_kept_as_long_as_it_may_come_back() -> None:
+    """However long the owner before is gone; then nothing of it is left."""
+    after = again(met(SIGNAL))
+    now = NOW + TTL_S - 1
+    after.read_from(SIGNAL.block_number - 1, now)
+    after.forget(now, settled_before=now - 1800)
+    assert after.meet(OTHER_TX, now + 1, whole=False) == Unsure()
+    after.forget(now + CREDIT_S, settled_before=now - 1800)
+    assert after.meet(OTHER_TX, now + CREDIT_S, whole=False) == New(OTHER_TX.signal_id)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_the_next_owner_answers_as_the_one_before(seed: int) -> None:
     """After whatever was met, retracted and passed: of everything that was passed, from all documents or from each change."""

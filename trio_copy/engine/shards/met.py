@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import cast
 
 from attrs import define, evolve, field, frozen
 
@@ -49,10 +50,19 @@ class _Known:
     transactions: set[Hash32]
     credit_key: tuple[str, ...] | None
     retracted_at: float | None = None
+    number: int = -1
+    """Of the block that it was met in last; -1 where an earlier owner did not write it down."""
+    unseen_since: float | None = None
+    """Since when its block is being read again without it: a reorg may have taken it back while nobody looked."""
     passed: bool = False
     """Whether a checkpoint has passed it: everything of it has had its effect."""
     decided: bool = True
     """Whether its tasks are here, or had their effect; not those of an earlier owner who had only met it."""
+
+    def may_come_back(self, now: float) -> bool:
+        """Tell whether it is gone, or seems to be, and not for so long that its like is another trade."""
+        gone_at = self.unseen_since if self.retracted_at is None else self.retracted_at
+        return gone_at is not None and gone_at > now - CREDIT_S
 
 
 @define(eq=False)
@@ -64,7 +74,7 @@ class Met:
     _old: OrderedDict[SignalId, float] = field(factory=OrderedDict)
     """Signals of earlier runs, or deep under the checkpoint, and when they were met: only that they were."""
     _credits: dict[tuple[str, ...], dict[SignalId, _Known]] = field(factory=dict)
-    """Retracted signals that may come back under another hash; of each key the oldest first."""
+    """Retracted and unseen signals that may come back under another hash; of each key the oldest first."""
     _disputed: OrderedDict[tuple[str, ...], float] = field(factory=OrderedDict)
     """The same keys of signals that one source took back and another one brought again, and when: one of them is behind a reorg."""
     _changed: dict[tuple[str, SignalId], None] = field(factory=dict)
@@ -72,8 +82,9 @@ class Met:
     """The first identities of those that are out of the chain at the moment: derived, and few."""
 
     def __contains__(self, signal: object) -> bool:
-        """Tell whether the shard has met a signal, whatever became of it."""
-        return signal in self._known or signal in self._old
+        """Tell whether a signal would change nothing any more, also if its accounts did not know it."""
+        known = self._known.get(cast("SignalId", signal))
+        return signal in self._old if known is None else known.decided
 
     def meet(self, signal: Signal, now: float, *, whole: bool) -> New | Copy | Adopted | Unsure:
         """Take note of a signal.
@@ -82,6 +93,7 @@ class Met:
         the oldest such one, each once, and none that was of the same transaction, where another fill is one of its own.
         That needs a `whole` block, one of which everything was met before: what was retracted may stand in it itself. So does
         a signal whose like has just come back to where it was: it may be gone for good, and this one be the same trade.
+        What has not been seen since its block is read again (`read_from`) counts as retracted.
         """
         known = self._known.get(signal.signal_id)
         if known is None:
@@ -92,19 +104,34 @@ class Met:
                 return Unsure()
             if known is None:
                 self._known[signal.signal_id] = _Known(
-                    signal.signal_id, now, {signal.block_hash}, signal.tx_hash, {signal.tx_hash}, signal.credit_key
+                    signal.signal_id,
+                    now,
+                    {signal.block_hash},
+                    signal.tx_hash,
+                    {signal.tx_hash},
+                    signal.credit_key,
+                    number=signal.block_number,
                 )
+                if signal.credit_key is not None:
+                    # With the first effect of it, not when the checkpoint passes it: should this owner die, and a reorg mine it
+                    # in another transaction, the next one has to know that it is the same trade.
+                    self._changed["met", signal.signal_id] = None
                 return New(signal.signal_id)
             if not whole:
                 return Unsure()
             self._known[signal.signal_id] = known
         elif known.retracted_at is None:
+            if known.unseen_since is not None:
+                known.unseen_since = None
+                self._lose_credit(known)
             known.blocks.add(signal.block_hash)
+            known.number = max(known.number, signal.block_number)
             known.credit_key = signal.credit_key  # an earlier owner kept no more of it than that he met it
             return Copy() if known.decided else _decide(known)
         if known.credit_key is not None and known.transaction == signal.tx_hash:
             self._dispute(known.credit_key, now)
-        known.blocks, known.retracted_at = {signal.block_hash}, None
+        known.blocks, known.number = {signal.block_hash}, signal.block_number
+        known.retracted_at = known.unseen_since = None
         self._retracted.discard(known.first)
         known.transaction = signal.tx_hash
         known.transactions.add(signal.tx_hash)
@@ -123,7 +150,7 @@ class Met:
             if known is None or known.transaction is None or known.transaction == signal.tx_hash:
                 return signal
             own = second_signal_id(signal.signal_id)
-            if known.retracted_at is not None and own not in self:
+            if known.retracted_at is not None and self.first_of(own) is None:
                 return signal  # it is what was retracted, and has come back
             signal = evolve(signal, signal_id=own)
 
@@ -138,7 +165,7 @@ class Met:
         known.blocks.discard(signal.block_hash)
         if known.blocks:
             return None
-        known.retracted_at = now
+        known.retracted_at, known.unseen_since = now, None
         self._retracted.add(known.first)
         known.credit_key = signal.credit_key  # one of an earlier owner had none
         if known.credit_key is not None:
@@ -152,11 +179,18 @@ class Met:
         Whoever had it last may have decided about it without a word here: come back, in another transaction as well, it is
         decided about under this name, which the accounts know if he did.
         """
-        if signal.signal_id not in self:
+        if self.first_of(signal.signal_id) is None:
             blocks, transactions = {signal.block_hash}, {signal.tx_hash}
             self._known[signal.signal_id] = _Known(
                 signal.signal_id, now, blocks, signal.tx_hash, transactions, signal.credit_key, decided=False
             )
+
+    def read_from(self, number: int, now: float) -> None:
+        """Take note that everything above a block is read again, with what a reorg took back while nobody looked left out."""
+        for known in self._known.values():
+            if known.number > number and known.retracted_at is None and known.credit_key is not None:
+                known.unseen_since = now
+                self._credits.setdefault(known.credit_key, {})[known.first] = known
 
     def is_retracted(self, first: SignalId) -> bool:
         """Tell whether a signal is out of the chain at the moment."""
@@ -185,13 +219,12 @@ class Met:
         """Forget what nobody can bring any more, and the details of what no reorg can take back any more."""
         while self._known:
             signal, known = next(iter(self._known.items()))
-            waits = known.retracted_at is not None and known.retracted_at > now - CREDIT_S
-            if known.at > max(settled_before, now - self.ttl_s) or waits:
+            if known.at > max(settled_before, now - self.ttl_s) or known.may_come_back(now):
                 break
             del self._known[signal]
             self._old[signal] = known.at
             self._retracted.discard(signal)
-            if known.retracted_at is not None:
+            if known.retracted_at is not None or known.unseen_since is not None:
                 self._lose_credit(known)
         while self._old:
             signal, at = next(iter(self._old.items()))
@@ -255,14 +288,17 @@ class Met:
         if where is None:
             self._old[signal] = at
             return
-        known, (blocks, transactions, *named) = self._known.get(first), where
+        known, (blocks, transactions, *more) = self._known.get(first), where
+        transaction, key, number = (*more, None, None, None)[:3]
         if known is None:
-            if not passed and first == signal:
-                return  # nobody else has its name
+            if not passed and first == signal and key is None:
+                return  # nobody else has its name, and nothing else would be taken for it
             hashes = set(map(Hash32, transactions))
             known = _Known(first, at, set(map(Hash32, blocks)), _only(hashes), hashes, None, decided=False)
-        if named:
-            known.transaction = Hash32(named[0])
+        if transaction is not None:
+            known.transaction = Hash32(transaction)
+        if key is not None and number is not None:
+            known.credit_key, known.number = tuple(key), max(known.number, number)
         self._known[first] = self._known[signal] = known
         if passed:
             known.passed = known.decided = True
@@ -277,7 +313,9 @@ class Met:
             at = self._old.get(signal)
             return None if at is None else [1, at, signal, True, None]
         where: Plain = [sorted(known.blocks), sorted(known.transactions)]
-        if len(known.transactions) > 1:
+        if known.credit_key is not None and known.number >= 0:
+            where.extend((known.transaction, known.credit_key, known.number))
+        elif len(known.transactions) > 1:
             where.append(known.transaction)
         return [1, known.at, known.first, known.passed, where]
 
@@ -297,8 +335,7 @@ class Met:
 
     def _credited(self, signal: Signal, now: float) -> _Known | None:
         for known in self._credits.get(signal.credit_key or (), {}).values():
-            young = known.retracted_at is not None and known.retracted_at > now - CREDIT_S
-            if young and signal.tx_hash not in known.transactions:
+            if known.may_come_back(now) and signal.tx_hash not in known.transactions:
                 return known
         return None
 
