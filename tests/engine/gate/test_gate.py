@@ -631,6 +631,29 @@ async def test_what_comes_back_long_after_its_owner_is_gone_is_not_bought_again(
         assert len(rig.executor.sent) == 3
 
 
+async def test_who_was_warm_and_never_heard_of_what_was_moved_does_not_buy_it_again(clock: Clock) -> None:
+    """Only the owner before had seen the block that a reorg replaced: what it held is known by what he wrote down."""
+    store = on_memory()
+    async with open_rig(open_store=store) as rig, gate_at(rig) as feed:
+        chain, trade = feed.chain, feed.buy()
+        await feed.arm(0)
+        await feed.mine()
+        chain.mine(trade)
+        await feed.bring(*chain.head.logs)
+        await trio.sleep(5)
+        assert len(rig.executor.sent) == 3
+    chain.reorg(1, [[evolve(trade, tx_hash=hash_of(999))]])
+    async with open_rig(open_store=store) as rig, gate_at(rig, chain, warm=True) as feed:
+        await feed.arm(0)
+        await pause_shard(rig)
+        await feed.read(1, source=SCAN)
+        await take_shard(rig)
+        assert feed.gate.can_tell([0])
+        await feed.tell(Joined(frozenset([0])))
+        await trio.sleep(10)
+        assert bought(rig) == []
+
+
 async def test_what_is_where_it_was_is_no_trade_that_was_moved(clock: Clock) -> None:
     """The next owner hears of its like in a later block first: both are there, and both are bought."""
     store = on_memory()

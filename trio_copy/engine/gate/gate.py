@@ -104,6 +104,7 @@ class Gate:
                 self.sealed = block
                 for number, shard in tuple(self.shards.items()):
                     shard.resolved.read_again(block.number)
+                    shard.met.read_from(block.number, self.wall())
                     if shards is None or number in shards:
                         shard.arm(block, self.armed_at, anew=earlier is None)
                         # Said only once the next start knows it too: it reads on from here, and not from its own head.
@@ -148,6 +149,7 @@ class Gate:
         assert checkpoint is not None  # or it could not be told
         assert sealed is not None
         shard.resolved.read_again(checkpoint.number)
+        shard.met.read_from(checkpoint.number, self.wall())
         with self._telling() as told:
             for fact, whole, gone, taken_back in self.recent.after(checkpoint.number):
                 if taken_back:

@@ -302,7 +302,6 @@ class Shard:
         if anew:
             self.progress.floor = -1
         self.progress.armed_at = armed_at
-        self.met.read_from(block.number, self.wall())
         self.seal(block)
 
     def seal(self, block: BlockRef) -> None:
