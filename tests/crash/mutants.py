@@ -195,7 +195,7 @@ def _crash(point: str, nth: int, faults: tuple[str, ...] = (), gap: str = "fresh
 
 
 MUTANTS = (
-    Mutant(checkpoint_ahead_of_effects, _crash("write: durable", 12, ("lose-request",))),
+    Mutant(checkpoint_ahead_of_effects, _crash("write: durable", 17, ("lose-request",))),
     Mutant(place_before_the_lane_is_free, _crash("nowhere", 0, ("lose-request",))),
     Mutant(write_out_of_order, _crash("nowhere", 0, ("lose-reply",))),
     Mutant(takeover_that_does_not_fence),

@@ -123,7 +123,7 @@ class Met:
         elif known.retracted_at is None:
             if known.unseen_since is not None:
                 known.unseen_since = None
-                self._lose_credit(known)
+                self._drop_credit(known)  # nothing was written down of it, and nothing is
             known.blocks.add(signal.block_hash)
             known.number = max(known.number, signal.block_number)
             known.credit_key = signal.credit_key  # an earlier owner kept no more of it than that he met it
@@ -224,8 +224,10 @@ class Met:
             del self._known[signal]
             self._old[signal] = known.at
             self._retracted.discard(signal)
-            if known.retracted_at is not None or known.unseen_since is not None:
+            if known.retracted_at is not None:
                 self._lose_credit(known)
+            elif known.unseen_since is not None:
+                self._drop_credit(known)
         while self._old:
             signal, at = next(iter(self._old.items()))
             if at > now - self.ttl_s:
@@ -320,12 +322,15 @@ class Met:
         return [1, known.at, known.first, known.passed, where]
 
     def _lose_credit(self, known: _Known) -> None:
+        self._drop_credit(known)
+        self._changed["retracted", known.first] = None
+
+    def _drop_credit(self, known: _Known) -> None:
         credits = self._credits.get(known.credit_key or ())
         if credits is not None:
             credits.pop(known.first, None)
             if not credits:
                 del self._credits[known.credit_key or ()]
-        self._changed["retracted", known.first] = None
 
     def _dispute(self, credit_key: tuple[str, ...], now: float) -> None:
         self._disputed[credit_key] = now
