@@ -119,7 +119,8 @@ async def test_a_plugin_that_keeps_the_loop_is_told(
         clock.jump(3.0)
         return right(*given, **options)
 
-    async with open_world() as world, running_engine(world, make_test_plan()):
+    # However many of its calls come before the copy, it is not too late.
+    async with open_world() as world, running_engine(world, make_test_plan(engine={"deadline_s": 600.0})):
         monkeypatch.setattr(of, method, slow)
         for _ in range(2):
             world.chain.mine(world.buy())
