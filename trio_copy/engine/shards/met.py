@@ -123,6 +123,7 @@ class Met:
         elif known.retracted_at is None:
             if known.unseen_since is not None:
                 known.unseen_since = None
+                known.blocks.clear()  # where it stood before, it need not stand any more
                 self._drop_credit(known)  # nothing was written down of it, and nothing is
             known.blocks.add(signal.block_hash)
             known.number = max(known.number, signal.block_number)
