@@ -8,13 +8,12 @@ somebody has just mended NTP.
 
 from collections.abc import Callable
 
-import trio
 from attrs import define, field
 
 from trio_copy.chain.endpoints import EndpointPool
 from trio_copy.chain.measured_skew import MeasuredSkew, halt
 from trio_copy.chain.skew import SKEW_LIMIT_S
-from trio_copy.clock import AnchoredClock, WallClock
+from trio_copy.clock import AnchoredClock, WallClock, trio_clock
 from trio_copy.model.decisions import Reason
 
 _JUMP_S = 2.0
@@ -34,8 +33,7 @@ class ClockWatch:
     """False where leases run by our clock, which others rely on."""
     on_trouble: Callable[[str, str], None]
     on_step: Callable[[str, str], None]
-    now: Callable[[], float] = field(factory=lambda: trio.lowlevel.current_clock().current_time)
-    """Trio's clock, asked without a detour: it is read with every entry."""
+    now: Callable[[], float] = field(factory=trio_clock)
     _ahead: float | None = None
     """What our clock showed beyond Trio's when last looked at; None while nobody looks."""
     _connects: dict[str, int] | None = None

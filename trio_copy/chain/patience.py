@@ -30,7 +30,8 @@ class PatientPool(EndpointPool):
         began = trio.current_time()
         while True:
             # Where another one can be asked meanwhile, nothing waits here.
-            await trio.sleep(endpoint.pace.rest_s(trio.current_time()) if self.rest_s else 0.0)
+            now = trio.current_time()
+            await trio.sleep_until(min(until, now + endpoint.pace.rest_s(now)) if self.rest_s else now)
             try:
                 return await super().ask(endpoint, method, *params, until=until)
             except ChainError as error:

@@ -33,10 +33,13 @@ REORGS: tuple[tuple[Block, Block], ...] = (
     ((1, 1), (0, 0, 1)),
 )
 ORDERS = 100
+every_reorg = pytest.mark.parametrize(
+    ("before", "after", "later"), [(*reorg, later) for reorg in REORGS for later in (0, 1)]
+)
+"""In the block that it replaces, or in the one above."""
 
 
-@pytest.mark.parametrize("later", [0, 1], ids=["in the same block", "a block later"])
-@pytest.mark.parametrize(("before", "after"), REORGS)
+@every_reorg
 async def test_each_trade_is_copied_once_in_whatever_order_it_is_told(
     clock: Clock, before: Block, after: Block, later: int
 ) -> None:
@@ -51,8 +54,7 @@ async def test_each_trade_is_copied_once_in_whatever_order_it_is_told(
             assert copied == max(sum(before), sum(after)), (seed, rig.recorder.admissions)
 
 
-@pytest.mark.parametrize("later", [0, 1], ids=["in the same block", "a block later"])
-@pytest.mark.parametrize(("before", "after"), REORGS)
+@every_reorg
 async def test_a_shard_that_changes_hands_in_the_middle_copies_each_trade_once(
     clock: Clock, before: Block, after: Block, later: int
 ) -> None:
@@ -71,15 +73,14 @@ async def test_a_shard_that_changes_hands_in_the_middle_copies_each_trade_once(
                     assert feed.gate.can_tell([0])
                     await feed.tell(Joined(frozenset([0])))
                 if item is not None:
-                    await feed.tell(evolve(item, seen_at=rig.wall()) if isinstance(item, SeenLog) else item)
+                    await tell_now(feed, item)
             await trio.sleep(10)
             copies, rest = divmod(len(bought(rig)), len(FOLLOWERS))
             assert not rest
             assert sum(after) <= copies <= max(sum(before), sum(after)), (seed, rig.recorder.admissions, rig.ends())
 
 
-@pytest.mark.parametrize("later", [0, 1], ids=["in the same block", "a block later"])
-@pytest.mark.parametrize(("before", "after"), REORGS)
+@every_reorg
 async def test_an_owner_who_comes_in_the_middle_copies_nothing_again(
     clock: Clock, before: Block, after: Block, later: int
 ) -> None:
@@ -90,13 +91,13 @@ async def test_an_owner_who_comes_in_the_middle_copies_nothing_again(
             await feed.arm(0)
             items, chain = list(in_some_order(told(feed, before, after, later), dice)), feed.chain
             for item in items[: dice.randrange(len(items) + 1)]:
-                await feed.tell(evolve(item, seen_at=rig.wall()) if isinstance(item, SeenLog) else item)
+                await tell_now(feed, item)
             await trio.sleep(dice.choice((0.0, 2.0)))
             copied = bought(rig)
         async with open_rig(open_store=store) as rig, gate_at(rig, chain) as feed:
             await feed.arm(0)
             for item in in_some_order(told_now(chain), dice):
-                await feed.tell(evolve(item, seen_at=rig.wall()) if isinstance(item, SeenLog) else item)
+                await tell_now(feed, item)
             await trio.sleep(10)
             copies, rest = divmod(len(copied + bought(rig)), len(FOLLOWERS))
             assert not rest
@@ -108,6 +109,11 @@ def told_now(chain: DevChain) -> Sequence[list[FeedItem]]:
     node = [item for block in chain.blocks[1:] for item in logs(block.logs, "node")]
     scan = [item for block in chain.blocks[1:] for item in (*logs(numbered(block.logs), SCAN), Sealed(block.ref))]
     return [node, scan]
+
+
+async def tell_now(feed: Feed, item: FeedItem) -> None:
+    """Tell something as heard at this moment: what is old is not copied."""
+    await feed.tell(evolve(item, seen_at=feed.rig.wall()) if isinstance(item, SeenLog) else item)
 
 
 def told(feed: Feed, before: Block, after: Block, later: int) -> Sequence[list[FeedItem]]:

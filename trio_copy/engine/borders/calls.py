@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import trio
 from attrs import define, field, frozen
 
+from trio_copy.clock import trio_clock
+
 _BLOCKS_S = 1.0
 """A step of a plugin that keeps the loop longer is told: copies wait that long, and pings of nodes."""
 _CANCELLATIONS = 3
@@ -75,8 +77,7 @@ class Calls:
     """Every call into a plugin that is under way."""
 
     on_alert: Callable[[str, str], None]
-    now: Callable[[], float] = field(factory=lambda: trio.lowlevel.current_clock().current_time)
-    """Trio's clock, asked without a detour: it is read ten times with every order."""
+    now: Callable[[], float] = field(factory=trio_clock)
     _known: list[Call] = field(factory=list)
     _blocked: Counter[str] = field(factory=Counter)
 
