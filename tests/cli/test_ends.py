@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -120,16 +121,22 @@ def test_what_one_run_has_matched_settles_in_the_next(tmp_path: Path, capfd: Cap
     conf = tmp_path / "conf.toml"
     conf.write_text(text.replace("block_every_s = 1.0", "block_every_s = 0.2").replace('"settle-fail", ', ""))
 
-    for _ in range(2):
-        assert main(["run", str(conf), "--for", "1500ms", "--json"]) == 0
-    events = [msgspec.json.decode(line) for line in capfd.readouterr().out.splitlines()]
-    left, later = [event for event in events if event["event"] == "summary"]
-    assert left["ends"]["filled"]
-    assert later["ends"]["filled"]
-    assert {event["kind"] for event in events if event["event"] == "alert"} <= {"reorg", "endpoint-lost"}
-    assert main(["trades", "--conf", str(conf), "--json"]) == 0
-    trades = [msgspec.json.decode(line) for line in capfd.readouterr().out.splitlines()]
-    assert {trade["settlement"] for trade in trades} == {"firm", "provisional"}
+    def run(seconds: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """Returns the summary, and how far each trade of the books is settled then."""
+        assert main(["run", str(conf), "--for", seconds, "--json"]) == 0
+        events = [msgspec.json.decode(line) for line in capfd.readouterr().out.splitlines()]
+        assert {event["kind"] for event in events if event["event"] == "alert"} <= {"reorg", "endpoint-lost"}
+        assert main(["trades", "--conf", str(conf), "--json"]) == 0
+        trades = [msgspec.json.decode(line) for line in capfd.readouterr().out.splitlines()]
+        return events[-1], {trade["task_id"]: trade["settlement"] for trade in trades}
+
+    first, before = run("1500ms")
+    assert first["ends"]["filled"]
+    left = [task for task, settlement in before.items() if settlement == "provisional"]
+    assert left
+    second, after = run("3s")
+    assert second["ends"]["filled"]
+    assert {after[task] for task in left} == {"firm"}
 
 
 def test_a_trial_leaves_the_venue_of_real_copies_alone(tmp_path: Path, capfd: Capture) -> None:

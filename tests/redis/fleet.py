@@ -185,17 +185,17 @@ class Fleet:
             raise AssertionError(f"{what or 'it'} did not come about within {within_s:g} s\n{tails}")
 
     async def wait_owned(self, count: int, within_s: float = _PATIENCE_S) -> None:
-        """Wait until so many instances own all shards between them."""
+        """Wait until so many instances own all shards between them, each its part: before that, a shard goes on to somebody."""
 
-        async def owners() -> set[str]:
+        async def owners() -> Counter[str]:
             names = [shard_lease(number) for number in range(self.shards)]
             held = await self.store.control.held(names)
             living = {f"-{one.process.pid}-" for one in self.instances if one.alive and not one.stopped}
             owned = [lease.owner for lease in held.values() if any(pid in lease.owner for pid in living)]
-            return set(owned) if len(owned) == len(names) else set()
+            return Counter(owned if len(owned) == len(names) else ())
 
         with trio.move_on_after(within_s) as waited:
-            while len(await owners()) != count:  # noqa: ASYNC110
+            while len(shares := await owners()) != count or max(shares.values()) - min(shares.values()) > 1:  # noqa: ASYNC110
                 await trio.sleep(0.05)
         if waited.cancelled_caught:
             await self.wait(lambda: False, 0, f"{count} owners of all shards, but {await owners()}")
