@@ -198,14 +198,14 @@ class Operators:
             while True:
                 await self._due.wait()
                 self._due = trio.Event()
-                async with trio.open_nursery() as looks:
-                    for operator in self._busy:
-                        looks.start_soon(operator.follow)
+                await _follow(one for one in self._busy if one.waits)
+                # What is mined has time: with its block come the trades that are to be copied now.
+                await trio.sleep(_BETWEEN_LOOKS_S)
+                await _follow(one for one in self._busy if not one.waits)
                 if trio.current_time() - forgot_at >= _FORGET_EVERY_S:
                     # Between looks: one that waits for a receipt counts its gas afterwards.
                     forgot_at = trio.current_time()
                     self._forget()
-                await trio.sleep(_BETWEEN_LOOKS_S)
 
     async def _watch(self) -> NoReturn:
         """Say with each block that there is something to look at. Apart from the looks: a long one would hide the next block."""
@@ -275,6 +275,12 @@ class Operators:
             self._signer_of.setdefault(signer.address, signer)
         self.wake()
         return operator
+
+
+async def _follow(operators: Iterable[Operator]) -> None:
+    async with trio.open_nursery() as looks:
+        for operator in operators:
+            looks.start_soon(operator.follow)
 
 
 def _kept_for(operator: Address) -> str:

@@ -7,19 +7,13 @@ import pytest
 import trio
 import trio.testing
 
-from tests.builders import NOW, POLYGON
-from tests.onchain.executing import KeptJournal, Signing
+from tests.onchain.operating import BOUND, bind, operator_on
 from tests.onchain.scripted_chain import FEES, KEY, ScriptedChain, sent
-from trio_copy.model.ids import IntentKey
 from trio_copy.transactions.transaction import Signed
-from trio_copy_onchain.asking.fee_clock import FeeClock
-from trio_copy_onchain.sending.operator import Operator
 from trio_copy_onchain.sending.sight import Sight
-from trio_copy_onchain.sending.written import Written
-from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.nonces import Nonces
-from trio_copy_onchain.tx.sendings import Binding, End, Fate, Sending
+from trio_copy_onchain.tx.sendings import End, Fate
 
 
 async def test_a_block_that_becomes_final_during_a_look_is_looked_through_by_the_next() -> None:
@@ -74,35 +68,22 @@ async def test_a_receipt_that_every_node_told_is_nothing_once_its_block_is_gone(
 
 
 async def test_a_key_that_is_forgotten_while_its_gas_is_counted_ends_no_look() -> None:
-    chain, key = ScriptedChain(names=("node-1",), unfinalized=0), IntentKey("ab" * 32)
-    signer: Any = Signing(KEY)
-    written = Written(journal=KeptJournal(), chain_id=POLYGON, operator=KEY.address)
-    operator = Operator(
-        address=KEY.address,
-        signer=signer,
-        chain=chain.asked,
-        fees=FeeClock(chain=chain.asked, percentile=50, cap=10**15, floor=1),
-        written=written,
-        wall=lambda: NOW,
-        patience_s=10,
-        on_trouble=lambda kind, detail: None,
-        on_news=lambda key: None,
-        at=lambda point: None,
-    )
-    ours, told = _bind(operator.nonces), list[bool]()
+    chain = ScriptedChain(names=("node-1",), unfinalized=0)
+    operator = operator_on(chain)
+    ours, told = bind(operator.nonces), list[bool]()
     chain.mine(ours)
 
     def receipt(params: Sequence[object]) -> object:
-        told.append(key in operator.nonces.ended)
+        told.append(BOUND in operator.nonces.ended)
         if not told[-1]:
             return None  # written down late: what a block holds tells its end
-        operator.forget([key])
+        operator.forget([BOUND])
         return chain.receipt("node-1", params)
 
     chain.instead["node-1", "eth_getTransactionReceipt"] = receipt
     await operator.look(trio.current_time() + 5)
     assert told == [False, True]
-    assert operator.binding(key) is None
+    assert operator.binding(BOUND) is None
     await operator.look(trio.current_time() + 5)
 
 
@@ -155,14 +136,7 @@ async def test_a_node_that_keeps_no_receipts_is_waited_for_once(clock: trio.test
 def _bound(chain: ScriptedChain) -> tuple[Sight, Nonces, Signed]:
     """Return what looks at an operator whose first nonce is bound, and the transaction that was signed for it."""
     nonces = Nonces()
-    return Sight(address=KEY.address, chain=chain.asked), nonces, _bind(nonces)
-
-
-def _bind(nonces: Nonces) -> Signed:
-    ours = sent(0)
-    sending = Sending(nonce=0, hash=ours.hash, raw=ours.raw, fees=FEES, at=0.0)
-    nonces.apply([e.Bound(binding=Binding(nonce=0, key=IntentKey("ab" * 32), until=1e12, sendings=(sending,)))])
-    return ours
+    return Sight(address=KEY.address, chain=chain.asked), nonces, bind(nonces)
 
 
 def _block(chain: ScriptedChain, params: Sequence[object]) -> Any:

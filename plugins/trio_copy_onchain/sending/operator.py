@@ -111,6 +111,11 @@ class Operator:
         return bool(nonces.bindings or nonces.freed or self._fillers or nonces.unpaid)
 
     @property
+    def waits(self) -> bool:
+        """Tell whether something of it waits for a block."""
+        return any(one.mined is None for one in self.nonces.bindings.values())
+
+    @property
     def receipts(self) -> Mapping[Hash32, Receipt]:
         """Return those of what is mined, and of what has ended."""
         return self.sight.receipts
@@ -473,9 +478,6 @@ class Operator:
                 case e.Unmined(nonce=nonce):
                     self._again_at[nonce] = self.wall()
                     self.sight.took_back(self.nonces.bindings[nonce])
-                    self._news(self.nonces.bindings[nonce].key)
-                case e.Mined(nonce=nonce):
-                    self._news(self.nonces.bindings[nonce].key)
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
                     self._released_again.discard(nonce)
@@ -492,7 +494,6 @@ class Operator:
                     elif end.fate is Fate.LANDED and end.was_unsent:
                         lied = f"operator {self.address}: every node had refused {end.hash}, and it was mined"
                         self._tell("venue-unclear", lied)
-                    self._news(key)
                 case _:
                     pass
         self.written.put(self.nonces)
@@ -536,7 +537,7 @@ class Operator:
         events = self.nonces.decide(command)
         self.nonces.apply(events)
         if events:
-            self._wake_those_who_wait(events)
+            self._spread(events)
             self._signal()
         return events
 
@@ -544,21 +545,28 @@ class Operator:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _news(self, key: IntentKey | None) -> None:
-        if key is not None:
-            self.on_news(key)
-
-    def _wake_those_who_wait(self, events: Sequence[e.Event]) -> None:
+    def _spread(self, events: Sequence[e.Event]) -> None:
+        """Wake those who wait for news of a key; where nobody does, whoever asks for it hears that there is something new."""
         for event in events:
+            is_news = True
             match event:
                 case e.Mined(nonce=nonce) | e.Unmined(nonce=nonce):
                     key = self.nonces.bindings[nonce].key
-                case e.Unsent(key=key) | e.Ended(key=key) | e.Paid(key=key) | e.Forgotten(key=key):
+                case e.Ended(key=key):
                     pass
+                case e.Unsent(key=key) | e.Paid(key=key) | e.Forgotten(key=key):
+                    is_news = False
                 case _:
                     continue
-            if key is not None and (news := self._news_of.pop(key, None)) is not None:
-                news.set()
+            if key is None:
+                continue
+            waited_for = self._news_of.pop(key, None)
+            if waited_for is not None:
+                # One that has waited for too long is gone, and asks no more.
+                is_news = is_news and not waited_for.statistics().tasks_waiting
+                waited_for.set()
+            if is_news:
+                self.on_news(key)
 
     def _tell(self, kind: str, detail: str) -> None:
         now = trio.current_time()
