@@ -98,19 +98,23 @@ def _child(store: str, events: int, server: str) -> None:
         # Half of what is ever loaded is loaded by an engine that starts, the store's own modules among it: in a fresh checkout
         # one of the two runs would compile them, and the other one find them compiled.
         if store == "sqlite":
-            _play(store, (f'path = "{folder}/before.db"',), FEW, 0.0)
+            play(store, (f'path = "{folder}/before.db"',), FEW, 0.0)
         else:
-            _play("memory", (), FEW, 0.0)
+            play("memory", (), FEW, 0.0)
         # As every run does. With Python's own thresholds, or with what is loaded among what is looked at, whether a collection
         # falls among the trades that count decides about a tenth, and a twentieth, of the figure.
         tune_interpreter()
         _count_from_here()
-        said = _play(store, options, events, _ANSWERS_S if server else 0.0)
+        said = play(store, options, events, _ANSWERS_S if server else 0.0)
         assert said["tasks"] == events * FOLLOWERS, said
         assert not said["lost"], said
 
 
-def _play(store: str, options: Sequence[str], events: int, patience_s: float) -> dict[str, Any]:
+def play(store: str, options: Sequence[str], events: int, patience_s: float) -> dict[str, Any]:
+    """Let so many trades of one leader be copied in virtual time; returns what `load simulate` says of it.
+
+    `patience_s` is how long, in real seconds, virtual time waits for answers from outside.
+    """
     plan = _plan(users=FOLLOWERS, follows=1, leaders=1, latency_ms=30, workers=None, store=store_table(store, options))
     load = Load(events=events, rate_per_s=20.0, leaders=_leaders(plan), seed=1, latency_s=0.03)
 

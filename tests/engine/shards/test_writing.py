@@ -101,6 +101,24 @@ async def test_what_is_ready_at_the_same_time_is_one_write(clock: Clock) -> None
     assert [(token, number) for token, number, _, _ in store.writes] == [(7, 1), (7, 2)]
 
 
+async def test_who_decides_in_the_same_turn_shares_the_write(clock: Clock) -> None:
+    """As those who have waited for one answer: a disk takes as long for a document as for all of theirs."""
+    async with open_writer() as (writer, store, _), trio.open_nursery() as nursery:
+        answered = trio.Event()
+
+        async def decide(name: str) -> None:
+            await answered.wait()
+            await put(writer, name).wait()
+
+        names = [f"{number}" for number in range(20)]
+        for name in names:
+            nursery.start_soon(decide, name)
+        await trio.testing.wait_all_tasks_blocked()
+        answered.set()
+        put(writer, "whoever has asked")
+    assert [sorted(written) for written in store.names] == [sorted([*names, "whoever has asked"])]
+
+
 async def test_who_waits_is_told_when_it_is_durable_and_not_before(clock: Clock) -> None:
     """Announcements come with the write as well, in order."""
     told: list[Told] = []

@@ -308,7 +308,10 @@ class Shard:
         """Take note that everything up to a block was read; the checkpoint follows once it all has its effect."""
         self.progress.seal(block)
         self.met.forget(self.wall(), settled_before=self.wall() - _RETRACTABLE_S)
-        self.writer.tell()
+        # What becomes of that is written soon, and takes the checkpoint along.
+        under_way = self.progress.waiting or any(lanes.sending[self.number] for lanes in self.lanes.values())
+        if not under_way:
+            self.writer.tell()
 
     def tick(self) -> None:
         """End what has waited in vain; now and then, let accounts forget what nobody can ask about any more."""

@@ -107,6 +107,8 @@ class Writer:
                 await self._news.wait()
                 self._news = trio.Event()
                 with trio.CancelScope(shield=True):
+                    # Whoever decides in this turn of the loop, as those who have waited for the same answer, shares the write.
+                    await trio.lowlevel.checkpoint()
                     await self._write_open()
         except StoreForgot:
             raise  # it may be written again
