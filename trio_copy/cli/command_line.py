@@ -1,6 +1,7 @@
 """The verbs as a command line; each is imported when it is called."""
 
 from collections.abc import Sequence
+from textwrap import indent, wrap
 
 from cyclopts import App, Parameter
 from cyclopts.help import format_usage
@@ -9,6 +10,8 @@ from trio_copy import __version__
 from trio_copy.cli.verbs import ABOUT, EXAMPLES, GROUPS, VERBS
 
 _HELP = frozenset({"--help", "-h"})
+_WIDE = 72
+"""Characters of a line of an example; beside a backslash and what stands around it, 80 are not used up."""
 
 
 def command_line(words: Sequence[str] = ()) -> App:
@@ -50,4 +53,9 @@ def _complete_page(app: App, words: Sequence[str]) -> None:
     usage = format_usage(app, chain).plain.strip().replace("[ARGS...]", "[ARGS]")
     page.usage = f"Usage: {usage}".replace("[ARGS]", " ".join(f"[{name}]" for name in optional)) + "\n"
     if examples := EXAMPLES.get(" ".join(chain)):
-        page.help_epilogue = "Examples:\n\n" + "\n\n".join(f"    trio-copy {example}" for example in examples)
+        page.help_epilogue = "Examples:\n\n" + "\n\n".join(_pasteable(f"trio-copy {example}") for example in examples)
+
+
+def _pasteable(command: str) -> str:
+    """Write a command as a block of a page, in lines that a terminal need not break, and that a shell reads as one."""
+    return indent(" \\\n    ".join(wrap(command, _WIDE, break_long_words=False, break_on_hyphens=False)), " " * 4)
