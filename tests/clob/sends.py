@@ -1,7 +1,6 @@
 """Sends orders to the scripted venue and looks them up, and says how that ended; and what it answers most."""
 
 import trio
-import trio.testing
 
 from tests.clob.scripted_clob import Bench, Says, refusal
 from tests.clob.sent_orders import make_order
