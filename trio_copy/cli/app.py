@@ -78,7 +78,7 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
             return EXIT_DONE
     from cyclopts import CycloptsError  # not above: what needs no verb shall not wait for the library of verbs
 
-    from trio_copy.cli.command_line import command_line
+    from trio_copy.cli.command_line import command_line, examples_of
     from trio_copy.cli.misread import misread, names_no_file
 
     try:
@@ -90,6 +90,7 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
         _tell('trio-copy: expected the name of a file, got ""')
         return EXIT_BAD_INPUT
     code = verb(*bound.args, **bound.kwargs, **dict.fromkeys(ours, redactor))
+    sys.stdout.write(examples_of(words))
     return code if isinstance(code, int) else EXIT_DONE
 
 
