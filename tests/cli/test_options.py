@@ -19,6 +19,7 @@ Capture = pytest.CaptureFixture[str]
         (["devnet", DEMO, "--seed", "-1"], "--seed: expected a value from 0 to"),
         (["load", "simulate", "--rate", "nan"], "--rate: expected a number above 0, got nan"),
         (["load", "simulate", "--rate", "inf"], "--rate: expected a number above 0, got inf"),
+        (["load", "simulate", "--followers", "0"], "--followers: expected a number above 0, got 0"),
         (["verify", "dedup", "--ttl", "soon"], 'expected a duration such as 20s, 5m or 250ms, got "soon"'),
         (["verify", "dedup", "--wait", "0ms"], "--wait: expected a number above 0, got 0"),
     ],
