@@ -69,7 +69,9 @@ def _copy(source: Path, name: str, target: Path, tell: Tell) -> None:
     part = target.with_name(f".{target.name}.part")
     try:
         with _new_file(part):
-            with closing(sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True, timeout=_BUSY_S)) as original:
+            with closing(
+                sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_S)
+            ) as original:
                 # Held open, this moment stays what is copied. Otherwise each write of the engine would start the copy anew.
                 original.isolation_level = None
                 original.execute("BEGIN")

@@ -340,6 +340,8 @@ def test_a_follow_is_added_changed_explained_and_removed(conf: Path, capsys: Cap
         (["positions", "--leader", "0x1"], "--leader: expected an address"),
         (["trades", "--since", "yesterday", "--token", "x", "--limit", "0"], "--since: expected a time"),
         (["trades", "--json", "--csv"], "expected one of them"),
+        (["trades", "--since", "7d", "--until", "30d"], "--until: expected a time after --since, got 30d"),
+        (["pnl", "--since", "2025-11-24", "--until", "2025-11-24"], "--until: expected a time after --since"),
         (["orders", "settle", "0x1234", "--shares", "0"], "expected one open order, got 0"),
         (["orders", "settle", "", "--shares", "0"], 'expected at least 4 letters of an order id, got ""'),
         (["leaders", "--top", "5"], "--top, --since: expected --source as well"),

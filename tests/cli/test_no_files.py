@@ -1,5 +1,6 @@
 """What is no file is told in one line, wherever a file is named: nothing is read without end, waited for, or written over."""
 
+import gzip
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -102,6 +103,28 @@ def test_what_is_no_file_is_one_line(
     [line] = capfd.readouterr().err.splitlines()
     assert str(place) in line or str(place.resolve()) in line
     assert place.lstat().st_mode == kind, "what was there is there still"
+
+
+@pytest.mark.parametrize(
+    "content", [b"my notes\n", gzip.compress(b"my notes\n", mtime=0)], ids=["a text", "packed as recordings are"]
+)
+@pytest.mark.parametrize(
+    "named", ["a recording", "one for leaders", "one to record", "one to fetch", "a backup", "a backup to restore"]
+)
+def test_a_file_of_somebody_else_is_one_line_and_stays_as_it_was(
+    tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch, named: str, content: bytes
+) -> None:
+    """A name that was mistyped must not cost whoever typed it the file of that name."""
+    monkeypatch.chdir(tmp_path)
+    place = Path("notes")
+    place.write_bytes(content)
+
+    assert main(READERS[named](place, tmp_path)) == 2
+
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith("notes")
+    assert "b'" not in line, "what it holds is told as people read it"
+    assert place.read_bytes() == content
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, _pipe, _endless], ids=["a folder", "a pipe", "a device"])

@@ -274,9 +274,13 @@ def test_a_name_of_two_leaders_names_none(conf: Path, capsys: Capture) -> None:
     assert main(["follow", "remove", "carl:7"]) == 0
 
 
-def test_the_books_are_backed_up_and_restored(conf: Path, tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize("within", [False, True], ids=["a whole path", "a name in the current folder"])
+def test_the_books_are_backed_up_and_restored(
+    conf: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, within: bool
+) -> None:
     """By commands; a restore asks, and is refused where nobody can be asked."""
-    copy = str(tmp_path / "copy.db")
+    monkeypatch.chdir(tmp_path)
+    copy = "copy.db" if within else str(tmp_path / "copy.db")
     assert main(["backup", copy]) == 0
     assert main(["backup", copy]) == 2
     assert main(["follow", "remove", f"bob:{OTHER_LEADER}"]) == 0

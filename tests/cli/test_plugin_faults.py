@@ -15,7 +15,7 @@ import pytest
 import trio
 
 import trio_copy_sqlite.accounts
-from tests.cli.test_commands import wait_for
+from tests.cli.processes import wait_for
 from tests.plugins.stores import in_place
 from trio_copy.cli import main
 from trio_copy.cli.last_resort import LastResort

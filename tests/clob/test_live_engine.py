@@ -56,7 +56,7 @@ _FAULTS: tuple[tuple[dict[str, Any], float], ...] = (
     ({"settles": Settles.UNDONE}, 8),
     ({**_ORDERS, "drop": True}, 10),
 )
-"""Each, and for how many seconds; 0 for so many requests. What else there is: `test_clob_executor`."""
+"""Each, and for how many seconds; 0 for so many requests. What else there is: `test_bought_once`."""
 
 
 async def test_whatever_goes_wrong_at_the_venue_the_ledger_is_its_record(tmp_path: Path, autojump_clock: Clock) -> None:

@@ -76,22 +76,21 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
         case ["--version"]:
             sys.stdout.write(f"{__version__}\n")
             return EXIT_DONE
-    from cyclopts import (  # not above: what needs no verb shall not wait for the library of verbs
-        CycloptsError,
-        UnusedCliTokensError,
-    )
+    from cyclopts import CycloptsError  # not above: what needs no verb shall not wait for the library of verbs
 
-    from trio_copy.cli.command_line import command_line
+    from trio_copy.cli.command_line import command_line, examples_of
+    from trio_copy.cli.misread import misread, names_no_file
 
     try:
         verb, bound, ours = command_line(words).parse_args(words, exit_on_error=False, print_error=False)
-    except UnusedCliTokensError as error:
-        _tell(f'trio-copy: expected nothing more, got "{" ".join(error.unused_tokens or ())}"')
-        return EXIT_BAD_INPUT
     except CycloptsError as error:
-        _tell(f"trio-copy: {error}")
+        _tell(f"trio-copy: {misread(error, words)}")
+        return EXIT_BAD_INPUT
+    if names_no_file(bound.arguments.values(), words):
+        _tell('trio-copy: expected the name of a file, got ""')
         return EXIT_BAD_INPUT
     code = verb(*bound.args, **bound.kwargs, **dict.fromkeys(ours, redactor))
+    sys.stdout.write(examples_of(words))
     return code if isinstance(code, int) else EXIT_DONE
 
 

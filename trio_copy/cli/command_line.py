@@ -1,6 +1,7 @@
 """The verbs as a command line; each is imported when it is called."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from cyclopts import App, Parameter
 from cyclopts.help import format_usage
@@ -9,6 +10,8 @@ from trio_copy import __version__
 from trio_copy.cli.verbs import ABOUT, EXAMPLES, GROUPS, VERBS
 
 _HELP = frozenset({"--help", "-h"})
+_EXAMPLE_WIDE = 74
+"""Characters of a line of an example: with its margin and a backslash, 80 are not used up."""
 
 
 def command_line(words: Sequence[str] = ()) -> App:
@@ -33,7 +36,7 @@ def _told(default: object) -> str | None:
 
 
 def _complete_page(app: App, words: Sequence[str]) -> None:
-    """Name the arguments in the first line of a page of help, and put its examples at the end."""
+    """Name the arguments in the first line of a page of help."""
     page, chain = app, []
     for word in words:
         if word.startswith("-") or word not in page:
@@ -49,5 +52,17 @@ def _complete_page(app: App, words: Sequence[str]) -> None:
     ]
     usage = format_usage(app, chain).plain.strip().replace("[ARGS...]", "[ARGS]")
     page.usage = f"Usage: {usage}".replace("[ARGS]", " ".join(f"[{name}]" for name in optional)) + "\n"
-    if examples := EXAMPLES.get(" ".join(chain)):
-        page.help_epilogue = "Examples:\n\n" + "\n\n".join(f"    trio-copy {example}" for example in examples)
+
+
+def examples_of(words: Sequence[str]) -> str:
+    """Write what stands below a page of help: its examples, each of which can be pasted; empty where no page is asked for.
+
+    A terminal breaks none of their lines, and nothing stands behind a backslash: a shell would take the rest for another command.
+    """
+    pages = [" ".join(words[:length]) for length in (2, 1)]
+    examples = next((EXAMPLES[page] for page in pages if page in EXAMPLES), ()) if not _HELP.isdisjoint(words) else ()
+    lines = [
+        " \\\n        ".join(wrap(f"trio-copy {one}", _EXAMPLE_WIDE, break_long_words=False, break_on_hyphens=False))
+        for one in examples
+    ]
+    return "".join(["\nExamples:\n", *(f"    {line}\n" for line in lines)]) if lines else ""

@@ -10,7 +10,6 @@ from trio_copy.cli.queries import When
 from trio_copy.cli.redact import Redact
 from trio_copy.errors import ConfigError
 from trio_copy.model.control import LEASE_BEATS
-from trio_copy.model.counts import counted
 from trio_copy.ports import Store
 
 
@@ -39,9 +38,9 @@ def drain(
         names = [found.instance for found in await store.control.instances() if found.instance.startswith(instance)]
         if len(names) != 1:
             known = ", ".join(sorted(found.instance for found in await store.control.instances())) or "none was seen"
-            what = "no instance begins" if not names else counted(len(names), "instance begins", "instances begin")
+            many = f", as {len(names)} begin" if names else ""
             raise ConfigError(
-                [f'INSTANCE: expected the name of one instance, {what} with "{instance}"; known: {known}']
+                [f'INSTANCE: expected the beginning of one instance\'s name, got "{instance}"{many}; known: {known}']
             )
         if names[0] in dead:
             raise ConfigError([f"INSTANCE: {names[0]} is dead, and its shards are others' by now: nothing to drain"])

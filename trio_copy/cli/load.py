@@ -162,7 +162,7 @@ def simulate_command(
 
     Exits with 0 only when nothing was lost, nothing was copied twice, and the offered rate was kept up with.
     """
-    expect_positive(events=events, rate=rate, duration=duration, workers=workers)
+    expect_positive(events=events, rate=rate, duration=duration, workers=workers, followers=followers)
     if users is None:
         rate, events = rate or 20.0, 200 if events is None else events
         shape = {"users": followers, "follows": 1, "leaders": 1}
@@ -171,7 +171,6 @@ def simulate_command(
         rate = rate or users * copies / _DAY_S / (users * follows / leaders)
         events = max(1, round(rate * duration)) if events is None else events
         shape = {"users": users, "follows": follows, "leaders": leaders}
-    expect_positive(followers=followers, **shape)
     table = store_table(store, store_option, redis_url)
     plan = _plan(
         **shape, latency_ms=round(1000 * latency), workers=workers, store=table, allow=allow, redactor=redactor

@@ -105,6 +105,8 @@ def read_query(
         end = None if until is None else when.read(until, "--until")
     except ConfigError as error:
         problems.extend(error.problems)
+    if start is not None and end is not None and start >= end:
+        problems.append(f"--until: expected a time after --since, got {until}")
     if limit < 1:
         problems.append(f"--limit: expected a number above 0, got {limit}")
     if problems:

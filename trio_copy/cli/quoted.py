@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from trio_copy.config.lines import bounded_lines
+from trio_copy.config.lines import beginning_of, bounded_lines
 from trio_copy.errors import ConfigError
 
 _T = TypeVar("_T")
@@ -71,7 +71,7 @@ def _document(first: bytes, number: int, file: BinaryIO, name: object) -> Iterat
         return
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
-        raise ConfigError([f"{name}: expected JSON: an array, lines, a receipt; got {text[:60]!r}"])
+        raise ConfigError([f"{name}: expected JSON: an array, lines, a receipt; got {beginning_of(text)}"])
     for line in lines:
         yield from _logs_in(_json(line))
 

@@ -41,7 +41,7 @@ def store_table(name: str, options: Sequence[str], redis_url: str | None = None)
     """Read the options of a store from the command line.
 
     Raises:
-        ConfigError: an option is not KEY=VALUE with a TOML value, or a text without quotes.
+        ConfigError: an option is not KEY=VALUE with a TOML value, or a text without quotes; or a Redis has no address.
     """
     table: dict[str, object] = {}
     if redis_url is not None:
@@ -56,6 +56,8 @@ def store_table(name: str, options: Sequence[str], redis_url: str | None = None)
                 table[bare[1]] = bare[2]
                 continue
             raise ConfigError([f'--store-option: expected KEY=VALUE with a TOML value, got "{option}"']) from None
+    if name == "redis" and "url" not in table:
+        raise ConfigError(["--redis-url: expected it beside --store redis, such as redis://127.0.0.1:6379, got none"])
     return PluginTable(name=name, plugin=name, options=table)
 
 

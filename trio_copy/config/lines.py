@@ -10,7 +10,7 @@ from trio_copy.files import trouble_of_place
 
 LINE_MOST = 1 << 20
 """Far longer than any row or object that a person or a program has reason to write."""
-_CHUNK = 1 << 16
+_CHUNK, _SHOWN = 1 << 16, 60
 
 
 def bounded_lines(
@@ -42,6 +42,11 @@ def no_utf8(error: UnicodeDecodeError) -> str:
     if error.start == 0 and error.object[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
         return "expected UTF-8, got UTF-16: save it as UTF-8"
     return f"expected UTF-8, got the byte 0x{error.object[error.start]:02x}: save it as UTF-8"
+
+
+def beginning_of(text: bytes) -> str:
+    """Quote how a text begins that is not what was expected, whatever it is."""
+    return f'"{text[:_SHOWN].decode("utf-8", "backslashreplace")}"'
 
 
 def count_lines(path: Path) -> int:

@@ -16,7 +16,7 @@ _NAMED = re.compile(
 _NAMING_KEY = re.compile(rf"\b(?:{_NAMING}|idempotency|shard) $", re.IGNORECASE)
 _NEXT = re.compile(r"[\s,;\"']*(?:and\s+)?(?:[a-z][a-z0-9]*-)?", re.IGNORECASE)
 _OF_NAMES, _OF_HOSTS = re.compile(r"[\w-]"), re.compile(r"[\w.-]")
-_LOOK_BACK = 40
+_LOOK_BACK, _NAME_MOST = 40, 256
 
 
 def words_around(text: str, start: int, end: int) -> set[str]:
@@ -25,9 +25,11 @@ def words_around(text: str, start: int, end: int) -> set[str]:
 
 
 def _grown(text: str, start: int, end: int, letters: re.Pattern[str]) -> str:
-    while start > 0 and letters.match(text[start - 1]):
+    # No further than any name is long: in a long word each piece that is found would look through all of it.
+    first, last = max(0, start - _NAME_MOST), min(len(text), end + _NAME_MOST)
+    while start > first and letters.match(text[start - 1]):
         start -= 1
-    while end < len(text) and letters.match(text[end]):
+    while end < last and letters.match(text[end]):
         end += 1
     return text[start:end]
 

@@ -25,11 +25,14 @@ _ALONE = 8
 """A secret shorter than this is looked for as a word of its own, not as a piece of another."""
 _CUT_LEAST = 8
 """Letters of a secret at the end of a text that was cut off there."""
+_LOOKED_AT = 1 << 14
+"""Letters of a text of any length of which only the beginning is wanted."""
 _PRIVATE_KEY_LENGTH = 66
 _BEFORE = r"(?:(?<![a-z0-9])|(?<=%[0-9a-f]{2})|(?<=\\[abfnrtv])|(?<=u00[0-9a-f]{2}))"
 _LABELLED = re.compile(
-    r"((?:poly_\w+|(?:proxy-)?authorization|x-api-key|api[_-]?key|\w*secret|passphrase|passw(?:or)?d|\w+[_-]token|private[_ -]?key"
-    r"|mnemonic|seed phrase)\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!expected\b|required\b|unknown\b|env:|file:|\[redacted)"
+    # A label has an end, as has what `secret_shapes` looks for; of a longer word, its last letters are one.
+    r"((?:poly_\w{1,64}|(?:proxy-)?authorization|x-api-key|api[_-]?key|\w{0,64}secret|passphrase|passw(?:or)?d|\w{1,64}[_-]token"
+    r"|private[_ -]?key|mnemonic|seed phrase)\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!expected\b|required\b|unknown\b|env:|file:|\[redacted)"
     r"((?:basic |bearer |digest )?[^\s\"',;&})\]\\]+)",
     re.IGNORECASE,
 )
@@ -103,6 +106,14 @@ class Redactor:
         """Return a text without secrets. One that was cut off at its end is found too."""
         text = self._known_out_of(text)
         return self._shapes_out_of(self._cut_off_out_of(text))
+
+    def redact_beginning(self, text: str, most: int) -> str:
+        """Redact a text of any length, and return at most so many letters of its beginning.
+
+        It is cut afterwards, because half a secret is found less surely than a whole one; but what is far behind the cut
+        is not looked at, because whoever waits for it waits for all of it.
+        """
+        return self.redact(text[: max(most, _LOOKED_AT)])[:most]
 
     def redact_foreign(self, text: str) -> str:
         """Redact a text that others wrote: there 64 hex digits may be any key, unless something names them."""

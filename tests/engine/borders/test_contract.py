@@ -1,5 +1,6 @@
 """The engine holds its executor to the contract: every breach of it, played against a running engine. Virtual time."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -237,6 +238,19 @@ async def test_half_a_character_in_a_detail_stops_nobody(clock: Clock) -> None:
         assert told is not None
         assert told.value == "half ?"
         assert await play.trade(token=2) == (End.REJECTED, Code.VENUE_REFUSED)
+
+
+async def test_words_of_any_length_hold_nobody_up(clock: Clock) -> None:
+    """A plugin may quote all that it was answered: its beginning is told, and nothing else is searched for secrets."""
+    odd = FaultyExecutor(call="submit", spoil=raises(OrderNotSent("no key in 0x" + "ab" * 15_000_000)), hide=True)
+    async with playing(odd) as play:
+        began = time.process_time()
+        assert await play.trade() == (End.REJECTED, Code.NOT_SENT)
+        assert time.process_time() - began < 10
+        (told,) = [one.outcome.reason for one in play.world.recorder.finished if one.task.follower == ALICE]
+        assert told is not None
+        assert told.value.startswith("no key in 0xabab")
+        assert len(told.value) == 300
 
 
 class _OwnNotSentError(OrderNotSent):

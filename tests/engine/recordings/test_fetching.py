@@ -216,6 +216,8 @@ async def test_a_node_that_gives_nothing_usable_ends_the_call(
             await fetched(world, path)
     assert [type(leaf) for leaf in leaves_of(raised.value)] == [error]
     assert says in str(next(leaves_of(raised.value)))
+    if error is RestartBudgetExhausted:
+        assert str(next(leaves_of(raised.value))).startswith(f"{world.endpoints[0].name}: ")
     assert not path.exists() or not path.stat().st_size
 
 

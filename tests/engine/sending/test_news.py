@@ -10,7 +10,7 @@ import trio.testing
 from attrs import define, field
 
 from tests.engine.rig import Rig, Venue, buy, open_rig
-from tests.engine.sending.test_entries_that_rest import resting
+from tests.engine.sending.rests import resting
 from trio_copy.model.decisions import CopyTask, End
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Order

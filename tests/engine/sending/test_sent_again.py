@@ -10,8 +10,8 @@ from attrs import evolve
 
 from tests.builders import NOW
 from tests.engine.rig import Rig, buy, open_rig, sell
-from tests.engine.sending.test_entries_that_rest import CALLED_OFF, resting
-from tests.engine.sending.test_execution import lose_request, prove_absence
+from tests.engine.sending.answers import lose_request, prove_absence
+from tests.engine.sending.rests import CALLED_OFF, resting
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address

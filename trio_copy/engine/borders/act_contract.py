@@ -91,8 +91,7 @@ class ActContract:
         return OrderUncertain(line)
 
     def _clean(self, text: str) -> str:
-        # Redacted before it is cut: half a secret is found less surely than a whole one.
-        return self.redactor.redact(text)[:_LONGEST_TEXT].encode(errors="replace").decode()
+        return self.redactor.redact_beginning(text, _LONGEST_TEXT).encode(errors="replace").decode()
 
 
 def _breach_of(report: object) -> str | None:

@@ -318,8 +318,7 @@ class Contract:
         return self._clean(_words(error))
 
     def _clean(self, text: str) -> str:
-        # Redacted before it is cut: half a secret is found less surely than a whole one.
-        text = self.redactor.redact(text)[:_LONGEST_TEXT]
+        text = self.redactor.redact_beginning(text, _LONGEST_TEXT)
         # JSON may hold halves of characters, which nobody can write down.
         return text if text.isascii() else text.encode(errors="replace").decode()
 

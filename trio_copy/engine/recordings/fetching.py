@@ -26,7 +26,7 @@ from trio_copy.engine.recordings.recorded_lines import Fetched
 from trio_copy.engine.recordings.recording import read_recording
 from trio_copy.engine.supervisor import Backoff, RestartBudget, keep_running
 from trio_copy.entropy import Entropy
-from trio_copy.errors import ChainError, ConfigError
+from trio_copy.errors import ChainError, ConfigError, RestartBudgetExhausted
 from trio_copy.model.ids import Address
 from trio_copy.model.logs import BlockRef, RawLog
 from trio_copy.ports import Decoder, LogFilter, Markets
@@ -133,14 +133,19 @@ async def _keep_connected(
     def failed(failure: ChainError, wait_s: float) -> None:
         pool.note_lost(endpoint, f"{failure}; again in {wait_s:.2f} s")
 
-    await keep_running(
-        partial(keep_requests, endpoint, connect, chain, pool, Backoff(0.25, 30.0, world.entropy).next_wait),
-        backoff=Backoff(0.25, 30.0, world.entropy),
-        budget=budget,
-        others_alive=lambda: any(other is not endpoint for other in pool.live),
-        armed=lambda: False,
-        on_failure=failed,
-    )
+    try:
+        await keep_running(
+            partial(keep_requests, endpoint, connect, chain, pool, Backoff(0.25, 30.0, world.entropy).next_wait),
+            backoff=Backoff(0.25, 30.0, world.entropy),
+            budget=budget,
+            others_alive=lambda: any(other is not endpoint for other in pool.live),
+            armed=lambda: False,
+            on_failure=failed,
+        )
+    except RestartBudgetExhausted as error:
+        # Whoever fetches has no file of settings before him that says who is meant, and what else he could ask.
+        what = "try another node, or this one later: what was read is kept"
+        raise RestartBudgetExhausted(f"{endpoint.name}: {error}; {what}") from None
 
 
 @define(eq=False, kw_only=True)

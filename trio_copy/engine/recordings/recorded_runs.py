@@ -3,6 +3,7 @@
 import io
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ def lines_and_ends_of(path: Path) -> Iterator[bytes | int]:
                 raise too_long(path, number, _LINE_MOST)
         if unpacker.eof and not ended:
             yield position - len(unpacker.unused_data)
+
+
+def begins_as_one(path: Path) -> bool:
+    """Tell whether a file begins as a run does, even if that was cut off before its first line was whole."""
+    begin = b"".join(part for _, part in islice(_parts(path), 1))
+    return begin.startswith(_RUN_BEGINS)
 
 
 def was_cut_off(path: Path) -> bool:

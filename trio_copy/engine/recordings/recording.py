@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 
 from trio_copy.chain.feed import FeedItem
 from trio_copy.clock import WallClock
+from trio_copy.config.lines import beginning_of
 from trio_copy.engine.market_source.told_lines import SeenBook
 from trio_copy.engine.recordings.recorded_lines import (
     FORMAT,
@@ -27,7 +28,7 @@ from trio_copy.engine.recordings.recorded_lines import (
     moment_of,
     tells_of_a_book,
 )
-from trio_copy.engine.recordings.recorded_runs import lines_of
+from trio_copy.engine.recordings.recorded_runs import begins_as_one, lines_of
 from trio_copy.errors import ConfigError
 from trio_copy.files import trouble_of_place
 from trio_copy.model.books import PricesLost, SeenPrice
@@ -85,10 +86,11 @@ class Recorder:
         """Write until cancelled, and then the rest.
 
         Raises:
-            ConfigError: the file cannot be opened; nothing was recorded.
+            ConfigError: the file cannot be opened, or something else has written it; nothing was recorded.
         """
         if (trouble := trouble_of_place(self.path)) is not None:
             raise ConfigError([f"{self.path}: {trouble}"])
+        await trio.to_thread.run_sync(expect_room, self.path)
         try:
             file = await trio.to_thread.run_sync(lambda: self.path.open("ab", buffering=0))
         except OSError as error:
@@ -202,8 +204,21 @@ def read_recording(path: Path) -> tuple[ChainId, Iterator[Moment]]:
         raise ConfigError([f"{path}: expected a recording, got a file without a line of one"])
     header = header_of(first)
     if header is None or header.recording != FORMAT:
-        raise ConfigError([f"{path}: expected a recording of version {FORMAT}, got {first[:60]!r}"])
+        raise ConfigError([f"{path}: expected a recording of version {FORMAT}, got {beginning_of(first)}"])
     return ChainId(header.chain_id), _moments(path, lines)
+
+
+def expect_room(path: Path) -> None:
+    """Make sure that a recording may be added behind what is in a file: nothing, or runs.
+
+    Raises:
+        ConfigError: something else has written it, and would be spoiled; or it cannot be read.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return
+    first = next(lines_of(path), None)
+    if not begins_as_one(path) or (first is not None and header_of(first) is None):
+        raise ConfigError([f"{path}: expected a recording, or no file yet, got another one; nothing was added to it"])
 
 
 def _moments(path: Path, lines: Iterator[bytes]) -> Iterator[Moment]:
