@@ -19,7 +19,6 @@ from trio_copy.accounts.commands import Doubt
 from trio_copy.cli import main
 from trio_copy.cli.exit import _sell
 from trio_copy.cli.positions import EVERYTHING, held_positions
-from trio_copy.engine.people.hearing import carry_out_requests
 from trio_copy.engine.plan import load_plan
 from trio_copy.engine.service import Service
 from trio_copy.model.ids import TokenId
@@ -383,9 +382,7 @@ async def test_an_exit_tells_what_came_of_it(autojump_clock: trio.testing.MockCl
 
                 async def hear(service: Service = service) -> None:
                     while True:
-                        await carry_out_requests(
-                            service.holder.shards[0], service.exit_rules.leave_now, service.housekeeping.acts
-                        )
+                        await service.housekeeping.hearing.hear(service.holder.shards[0])
                         await trio.sleep(0.5)
 
                 nursery.start_soon(hear)

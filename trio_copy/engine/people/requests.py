@@ -111,10 +111,17 @@ def command_of(request: Request, account: Account, at: float) -> Command | str:
         return f"{REFUSED}expected a request to {request.kind}, got {request.body[:80]}: {error}"
 
 
-def carry_out(request: Request, account: Account | None, at: float) -> str:
+def obey(account: Account, command: Command) -> None:
+    """Let a command happen to an account, and to nothing else."""
+    account.apply(account.decide(command))
+
+
+def carry_out(
+    request: Request, account: Account | None, at: float, act: Callable[[Account, Command], None] = obey
+) -> str:
     """Let a request happen to its account, and return the answer. The caller writes both down together.
 
-    None as the account stands for a request that names none.
+    None as the account stands for a request that names none. `act` lets what it means happen.
     """
     if account is None:
         return f"{REFUSED}expected a request about a follower, got {request.body[:80]}"
@@ -122,7 +129,7 @@ def carry_out(request: Request, account: Account | None, at: float) -> str:
     if isinstance(command, str):
         return command
     words = words_of(command, account)
-    account.apply(account.decide(command))
+    act(account, command)
     return words
 
 
