@@ -20,7 +20,7 @@ from trio_copy.model.ids import Address, FollowerId, IntentKey, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Price, Rounding, Shares, Usd
-from trio_copy.ports import Request
+from trio_copy.ports import NOBODY, Request
 from trio_copy.records import read_plain, write_plain
 
 LEAVE = "exit"
@@ -95,7 +95,7 @@ def follower_of(request: Request) -> FollowerId | None:
         follower, *_ = read_plain(request.body.encode())
     except (StoreError, ValueError):
         return None
-    return FollowerId(follower) if isinstance(follower, str) else None
+    return FollowerId(follower) if isinstance(follower, str) and follower != NOBODY else None
 
 
 def command_of(request: Request, account: Account, at: float) -> Command | str:
