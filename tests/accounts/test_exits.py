@@ -113,6 +113,7 @@ def _leaving(number: int, sell: str, sold: int) -> CopyTask:
     sell=st.sampled_from(["proportional", "all", "sized"]),
 )
 @example(held=1000, sales=[1000, 1000], waits=[1999001], sell="all")
+@example(held=1000, sales=[64108880, 1000], waits=[39089, 64099329], sell="proportional")
 def test_exits_in_one_order_sell_what_they_sell_one_after_the_other(
     held: int, sales: list[int], waits: list[int], sell: str
 ) -> None:
@@ -139,9 +140,11 @@ def test_exits_in_one_order_sell_what_they_sell_one_after_the_other(
         assert (End.GATHERED in ends) is crowded
         assert not played.account.orders
     (shares, leaders), (together, leaders_together) = left
-    # Each order rounds what it sells up, and each entry what is called off.
-    assert abs(shares - together) <= 3 * len(sales) * (1 + len(waits))
-    assert not (shares and together) or abs(leaders - leaders_together) <= 3 * len(sales) * (1 + len(waits))
+    # Each order rounds what it sells up, and each entry what is called off. An entry is over with its last millionth, which
+    # stands for ten of the leader's.
+    rounding = 3 * len(sales) * (1 + len(waits))
+    assert abs(shares - together) <= rounding
+    assert not (shares and together) or abs(leaders - leaders_together) <= 10 * rounding
 
 
 def _bought(number: int, shares: int) -> CopyTask:
