@@ -177,6 +177,22 @@ def test_what_waits_is_read_again_as_it_was() -> None:
     assert sold(again.offer(rest)) == ["40"]
 
 
+def test_an_exit_that_waits_is_to_blame_for_no_end() -> None:
+    """Taken up and set aside, it has ended no process: it never becomes a dead letter, however many end while it waits."""
+    book, bought = played("0", "40")
+    task = leave(9, "1000")
+    book.offer(task)
+    for _ in range(4):
+        for tries in (1, 2, 3):
+            book.do(c.Try(task=task.task_id, most=3, at=book.at))
+            assert book.account.waiting[task.task_id].tries == tries
+        book.offer(task)
+        assert book.account.waiting[task.task_id].tries == 0
+        assert book.offer(task) == ()
+    book.answer(bought, **MINED)
+    assert sold(book.offer(task)) == ["40"]
+
+
 def test_a_retracted_sale_suspends_what_waits_of_it() -> None:
     """A reorg took his sale back: what is not sold yet waits for that, and goes on when it is mined again."""
     book, bought = played("60", "40")
