@@ -98,6 +98,10 @@ class Pair:
 
     async def goes(self, how: str) -> None:
         """Let the owner go, and the other one take over while blocks come."""
+        self.begin_to_go(how)
+        await self.wait_owned()
+
+    def begin_to_go(self, how: str) -> None:
         match how:
             case "dies":
                 self.owner.process.die()
@@ -106,6 +110,8 @@ class Pair:
             case _:
                 assert self.owner.service is not None
                 self.owner.service.drain()
+
+    async def wait_owned(self) -> None:
         for _ in range(20):
             await self.mine(blocks=1)
             if self.owns:
@@ -231,22 +237,24 @@ async def test_what_people_asked_for(clock: Clock, how: str) -> None:
 
 
 @GOES
-@pytest.mark.parametrize("seen", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("back", ["never", "as it was", "in another transaction"])
-async def test_a_trade_that_is_taken_back(clock: Clock, how: str, seen: bool, back: str) -> None:
-    """Before its owner goes or after, and back or not: what waits of it goes on, once, or ends with it."""
+@pytest.mark.parametrize("when", ["before", "meanwhile", "after"])
+@pytest.mark.parametrize("back", [True, False], ids=["and comes back", "for good"])
+async def test_a_trade_that_is_taken_back(clock: Clock, how: str, when: str, back: bool) -> None:
+    """Before its owner goes, while nobody owns the account, or after: what waits of it goes on, once, or ends with it."""
     async with open_pair(execution=Execution(delay_s=40.0)) as pair:
         trade, chain = pair.buy(), pair.fleet.world.chain
         await pair.mine(trade)
-        if not seen:
-            await pair.goes(how)
+        if when != "before":
+            pair.begin_to_go(how)
+        if when == "after":
+            await pair.wait_owned()
         depth = next(depth for depth, block in enumerate(reversed(chain.blocks), 1) if trade in block.txs)
         chain.reorg(depth, [[]] * (depth + 1))
-        await pair.mine(blocks=2)
-        if seen:
-            await pair.goes(how)
-        if back != "never":
-            moved = trade if back == "as it was" else evolve(trade, tx_hash=hash_of(999))
-            await pair.mine(moved)
+        if when == "before":
+            await pair.mine(blocks=2)
+            pair.begin_to_go(how)
+        await pair.wait_owned()
+        if back:
+            await pair.mine(evolve(trade, tx_hash=hash_of(999)))
         await pair.mine(blocks=60)
-        assert [pair.shares(name) for name in NAMES] == [Shares.parse(10 if back != "never" else 0)] * 2
+        assert [pair.shares(name) for name in NAMES] == [Shares.parse(10 * back)] * 2
