@@ -11,10 +11,11 @@ from tests.accounts.played import SPOT, Played, entry, leave, reason_of
 from tests.builders import NOW, make_intent, make_settings, make_signal, usd
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
+from trio_copy.accounts.aggregate import aggregate_exits, leave_together
 from trio_copy.accounts.exits import call_off, portion
 from trio_copy.copying.sizing import size
-from trio_copy.model.decisions import CopyTask, End, OrderIntent, Reason
-from trio_copy.model.fills import Side
+from trio_copy.model.decisions import Aggregate, CopyTask, End, OrderIntent, Reason
+from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Order
 from trio_copy.model.positions import EMPTY, Lot, Position
@@ -185,3 +186,35 @@ def test_only_what_may_leave_now_leaves_with_others() -> None:
     order = played.place(leave(2, "10"), crowded=True, resting=(*stay, goes))
     assert played.account.orders[order.key].members == (goes.task_id,)
     assert order.shares == Shares.parse(2)
+
+
+def test_exits_leave_together_only_where_they_say_alike_what_they_sell() -> None:
+    """Both begin, both are of one kind: a rule of one's own is no sale of the leader's; and what one of them has called off, or
+    has tried to sell already, is its own affair.
+    """
+    task = leave(2, "10")
+    off = evolve(task.intent, called_off=Shares(1))
+    alone = [
+        entry(3),
+        leave(3, "10", "all"),
+        leave(3, "10", kind=Kind.EXIT),
+        leave(3, "10", executor="another"),
+        evolve(leave(3, "10"), attempt=1),
+        evolve(leave(3, "10"), intent=off),
+        evolve(leave(3, "10"), intent=evolve(task.intent, order_type="FOK")),
+    ]
+    assert leave_together(task, leave(3, "20"))
+    for other in alone:
+        assert not leave_together(task, other)
+        assert not leave_together(other, task)
+    assert leave_together(alone[2], leave(4, "5", kind=Kind.EXIT))
+
+
+def test_rests_that_are_none_of_the_leaders_sale_go_one_by_one() -> None:
+    """Divided down to nothing, they have no weight: there is no average of their prices."""
+    first, last = (evolve(one, intent=evolve(one.intent, leader_shares=NO_SHARES)) for one in (leave(2), leave(3)))
+    assert aggregate_exits(first, [last]) == Aggregate(first)
+    # Nor has the price of one of them any part in the other's.
+    gift = leave(4, "10", price=None)
+    assert aggregate_exits(first, [gift]).members == (gift.task_id,)
+    assert aggregate_exits(first, [gift]).task.intent.price == gift.intent.price
