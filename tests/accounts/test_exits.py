@@ -16,7 +16,7 @@ from trio_copy.accounts.exits import call_off, portion
 from trio_copy.copying.sizing import size
 from trio_copy.model.decisions import Aggregate, CopyTask, End, OrderIntent, Reason
 from trio_copy.model.fills import Kind, Side
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import TaskId, TokenId
 from trio_copy.model.orders import Order
 from trio_copy.model.positions import EMPTY, Lot, Position
 from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares
@@ -193,11 +193,11 @@ def test_exits_leave_together_only_where_they_say_alike_what_they_sell() -> None
     has tried to sell already, is its own affair.
     """
     task = leave(2, "10")
-    off = evolve(task.intent, called_off=Shares(1))
+    off, own = evolve(task.intent, called_off=Shares(1)), evolve(leave(3, "10", kind=Kind.EXIT), intent=task.intent)
     alone = [
         entry(3),
         leave(3, "10", "all"),
-        leave(3, "10", kind=Kind.EXIT),
+        own,
         leave(3, "10", executor="another"),
         evolve(leave(3, "10"), attempt=1),
         evolve(leave(3, "10"), intent=off),
@@ -207,7 +207,7 @@ def test_exits_leave_together_only_where_they_say_alike_what_they_sell() -> None
     for other in alone:
         assert not leave_together(task, other)
         assert not leave_together(other, task)
-    assert leave_together(alone[2], leave(4, "5", kind=Kind.EXIT))
+    assert leave_together(own, evolve(own, task_id=TaskId("another")))
 
 
 def test_rests_that_are_none_of_the_leaders_sale_go_one_by_one() -> None:

@@ -537,3 +537,13 @@ def test_what_an_order_filled_last_is_told_as_what_it_filled_before() -> None:
     (end,) = [told.record for told in played.told if isinstance(told.record, TaskEnd)]
     assert end.entry is None
     assert kinds(played) == [EntryKind.FILL, EntryKind.FILL]
+
+
+def test_an_order_that_rested_until_it_was_filled_counts_no_more_once_its_shares_are_sold() -> None:
+    """Its last word brings nothing new, neither shares nor money: all the same it is over, and its place is free."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "10", fee=Usd(0)), so_far(order, "10", Status.FILLED, fee=Usd(0)))
+    assert (played.account.exposure.spots, played.account.orders) == (1, {})
+    played.fill(leave(shares="100"))
+    assert (played.account.exposure.spots, played.cost) == (0, Usd(0))

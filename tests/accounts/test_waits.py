@@ -430,10 +430,15 @@ def test_a_retraction_suspends_only_what_waits_of_its_trade() -> None:
     assert played.place(other).shares == Shares.parse(10)
 
 
-@pytest.mark.parametrize(("cap", "members"), [("10.2", 1), ("10.199999", 0)])
-def test_a_burst_goes_out_together_up_to_the_cap_and_not_a_millionth_over(cap: str, members: int) -> None:
-    """Two of ten shares at a limit of 0.51 cost 10.20 at most."""
-    first, second = entry(1, aggregates=True), entry(2, aggregates=True)
+@pytest.mark.parametrize(
+    ("shares", "cap", "members"),
+    [("10", "10.2", 1), ("10", "10.199999", 0), ("10.000001", "10.200002", 1), ("10.000001", "10.200001", 0)],
+)
+def test_a_burst_goes_out_together_up_to_the_cap_and_not_a_millionth_over(shares: str, cap: str, members: int) -> None:
+    """Two of ten shares at a limit of 0.51 cost 10.20 at most; a millionth of a cent that is left over is rounded up."""
+    first, second = (
+        evolve(one, intent=evolve(one.intent, shares=Shares.parse(shares))) for one in (entry(1), entry(2))
+    )
     assert len(aggregate(first, [second], make_settings(max_order_usd=usd(cap))).members) == members
 
 
