@@ -354,22 +354,26 @@ def test_only_an_account_of_which_nothing_is_left_may_be_put_away() -> None:
     """Whatever is open, held, waiting, remembered, or not written down and told yet, would be gone with it."""
     played, forget = Played(), c.Tick(passed=10**9, at=NOW)
     account = played.account
-    assert account.idle
+
+    def idle() -> bool:
+        return account.idle
+
+    assert idle()
     first = played.place(entry(1))
-    assert not account.idle  # an order is open
+    assert not idle()  # an order is open
     played.answer(first)
     played.do(forget)
-    assert not account.idle  # its shares are held
+    assert not idle()  # its shares are held
     played.fill(leave(2))
-    assert not account.idle  # its signals are known
+    assert not idle()  # its signals are known
     played.do(forget)
-    assert account.idle
+    assert idle()
     played.do(c.Park(task=entry(3), at=NOW))
-    assert not account.idle  # a task waits
+    assert not idle()  # a task waits
     played.do(c.Refuse(task=entry(3), outcome=Outcome(end=End.EXPIRED), at=NOW))
     played.do(forget)
-    assert account.idle
+    assert idle()
     account.apply(account.decide(c.SetMode(mode=Mode.HALT_NEW, why="lunch", at=NOW)))
-    assert not account.idle  # it is not written down
+    assert not idle()  # it is not written down
     account.take_changes()
-    assert account.idle
+    assert idle()
