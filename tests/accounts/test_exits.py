@@ -218,3 +218,14 @@ def test_rests_that_are_none_of_the_leaders_sale_go_one_by_one() -> None:
     gift = leave(4, "10", price=None)
     assert aggregate_exits(first, [gift]).members == (gift.task_id,)
     assert aggregate_exits(first, [gift]).task.intent.price == gift.intent.price
+
+
+def test_an_exit_whose_size_comes_to_nothing_ends_at_once() -> None:
+    """A leader sells a millionth of a share, of which a tenth is none: it waits for nothing, and holds up no entry behind it."""
+    played = Played()
+    played.hold()
+    task = leave(2, sell="sized")
+    task = evolve(task, intent=evolve(task.intent, shares=NO_SHARES, leader_shares=Shares(1)))
+    played.offer(task)
+    assert reason_of(played.end_of(task)) == (End.DENIED, "NOTHING_TO_SELL", "leaving.sell")
+    assert not played.account.waiting
