@@ -281,6 +281,24 @@ RESTED: Mapping[str, tuple[list[tuple[str, dict[str, Any]]], dict[str, Any], str
     "a part of the last growth": ([("4", PENDING), ("7", PENDING)], figures("5", "2.5"), "5", ["correct"]),
     "the last growth": ([("4", PENDING), ("7", PENDING)], figures("4", "2"), "4", ["reverse"]),
     "more than that": ([("4", PENDING), ("7", PENDING)], figures("3", "1.5"), "3", ["reverse", "correct"]),
+    "the last growth, and shares of the first": (
+        [("4", PENDING), ("7", PENDING)],
+        figures("3.95", "2"),
+        "3.95",
+        ["reverse", "correct"],
+    ),
+    "the last growth, and money of the first": (
+        [("4", PENDING), ("7", PENDING)],
+        figures("4", "1.9"),
+        "4",
+        ["reverse", "correct"],
+    ),
+    "the last growth, and a fee of the first": (
+        [("4", PENDING), ("7", PENDING)],
+        figures("4", "2", "0.05"),
+        "4",
+        ["reverse", "correct"],
+    ),
     "all that was not firm": ([("4", FIRM), ("7", PENDING)], figures("4", "2"), "4", ["reverse"]),
     "another fee": ([("4", PENDING)], figures("4", "2", "0.05"), "4", ["correct"]),
     "shares that the last growth had, for money that it had not": (

@@ -229,3 +229,16 @@ def test_an_exit_whose_size_comes_to_nothing_ends_at_once() -> None:
     played.offer(task)
     assert reason_of(played.end_of(task)) == (End.DENIED, "NOTHING_TO_SELL", "leaving.sell")
     assert not played.account.waiting
+
+
+@pytest.mark.parametrize(
+    ("sell", "sold", "left"), [("sized", 1, [6]), ("proportional", 1, [9, 4]), ("proportional", 4, [7, 3])]
+)
+def test_what_is_called_off_counts_against_the_leaders_shares_rounded_up(sell: str, sold: int, left: list[int]) -> None:
+    """So nothing is left over of them that nobody can sell: of ten that stand for three of ours, and of five beside them."""
+    entries = [evolve(make_intent(make_signal(1)), shares=Shares(3), leader_shares=Shares(of)) for of in (10, 5)]
+    leaves = evolve(
+        make_intent(make_signal(2, side=Side.SELL), sell=sell), shares=Shares(sold), leader_shares=Shares(sold)
+    )
+    _, rests = call_off(leaves, EMPTY, entries[: len(left)])
+    assert [rest.leader_shares.micro for rest in rests] == left
