@@ -281,8 +281,32 @@ RESTED: Mapping[str, tuple[list[tuple[str, dict[str, Any]]], dict[str, Any], str
     "a part of the last growth": ([("4", PENDING), ("7", PENDING)], figures("5", "2.5"), "5", ["correct"]),
     "the last growth": ([("4", PENDING), ("7", PENDING)], figures("4", "2"), "4", ["reverse"]),
     "more than that": ([("4", PENDING), ("7", PENDING)], figures("3", "1.5"), "3", ["reverse", "correct"]),
+    "the last growth, and shares of the first": (
+        [("4", PENDING), ("7", PENDING)],
+        figures("3.95", "2"),
+        "3.95",
+        ["reverse", "correct"],
+    ),
+    "the last growth, and money of the first": (
+        [("4", PENDING), ("7", PENDING)],
+        figures("4", "1.9"),
+        "4",
+        ["reverse", "correct"],
+    ),
+    "the last growth, and a fee of the first": (
+        [("4", PENDING), ("7", PENDING)],
+        figures("4", "2", "0.05"),
+        "4",
+        ["reverse", "correct"],
+    ),
     "all that was not firm": ([("4", FIRM), ("7", PENDING)], figures("4", "2"), "4", ["reverse"]),
     "another fee": ([("4", PENDING)], figures("4", "2", "0.05"), "4", ["correct"]),
+    "shares that the last growth had, for money that it had not": (
+        [("4", PENDING), ("7", PENDING)],
+        figures("5", "0.4"),
+        "5",
+        ["reverse", "correct"],
+    ),
     "more for less": ([("4", PENDING)], figures("5", "1.9"), "5", ["correct"]),
     "what was firm": ([("4", FIRM)], figures("3", "1.5"), None, []),
     "something of what was firm": ([("4", FIRM), ("7", PENDING)], figures("3", "1.5"), None, []),
@@ -355,3 +379,39 @@ def test_said_again_it_is_the_same() -> None:
     assert played.answer(order, Status.PARTIAL, **figures("7", "3.57"), **PENDING) == ()
     assert documents(played.account) == before
     assert played.account.orders[order.key].report == report
+
+
+@pytest.mark.parametrize("fee", ["0.15", "0.05"])
+def test_nothing_that_is_booked_ever_has_money_below_zero(fee: str) -> None:
+    """What is missing is more than the last growth had of the fee: that one goes whole, and the first gives the rest."""
+    played = Played(market=evolve(MARKET, fee_bps=300))
+    order = played.place(resting_entry())
+    played.answer(order, Status.RESTING, **figures("4", "2", "0.2"), **PENDING)
+    played.answer(order, Status.RESTING, **figures("7", "3.5", "0.21"), **PENDING)
+    told = len(booked(played))
+    played.answer(order, Status.PARTIAL, **figures("7", "3.5", fee))
+    later = [one.kind.value for one in booked(played)[told:] if one.kind is not EntryKind.CONFIRM]
+    assert later == ["reverse", "correct"]
+    position = fold(booked(played))
+    assert (position.shares, position.cost, position.fees) == (
+        Shares.parse(7),
+        Usd.parse("3.5") + Usd.parse(fee),
+        Usd.parse(fee),
+    )
+    assert position == played.account.position(SPOT)
+
+
+@pytest.mark.parametrize(("gone", "books"), [(9_999, False), (10_000, True)])
+def test_a_hundredth_of_a_share_is_a_trade_and_less_is_rounding(gone: int, books: bool) -> None:
+    """Of what is still to settle, no less is taken back; and what is undone is all that is booked up to that."""
+    left = Shares(10_000_000 - gone)
+    told: dict[str, Any] = {"shares": left, "notional": Usd(left.micro // 2)}
+    played = Played()
+    order = played.fill(entry(), **figures("10", "5"), **PENDING)
+    assert bool(played.answer(order, Status.PARTIAL, **told, **PENDING)) is books
+    assert played.shares == (left if books else Shares.parse(10))
+
+    undone = Played()
+    order = undone.fill(entry(), **figures("10", "5"), **PENDING)
+    (event, *_) = undone.answer(order, Status.PARTIAL, **told, **FAILED)
+    assert isinstance(event, e.Contradicted if books else e.Reversed)

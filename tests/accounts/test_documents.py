@@ -348,3 +348,32 @@ def test_what_a_report_says_besides_is_read_again(flags: dict[str, Any]) -> None
     report = ExecutionReport(**{"order_id": OrderId("0x1"), "status": Status.RESTING, **flags})
     assert report_of(plain_report(report)) == report
     assert len(plain_report(report)) == 7 + bool(flags)
+
+
+def test_only_an_account_of_which_nothing_is_left_may_be_put_away() -> None:
+    """Whatever is open, held, waiting, remembered, or not written down and told yet, would be gone with it."""
+    played, forget = Played(), c.Tick(passed=10**9, at=NOW)
+    account = played.account
+
+    def idle() -> bool:
+        return account.idle
+
+    assert idle()
+    first = played.place(entry(1))
+    assert not idle()  # an order is open
+    played.answer(first)
+    played.do(forget)
+    assert not idle()  # its shares are held
+    played.fill(leave(2))
+    assert not idle()  # its signals are known
+    played.do(forget)
+    assert idle()
+    played.do(c.Park(task=entry(3), at=NOW))
+    assert not idle()  # a task waits
+    played.do(c.Refuse(task=entry(3), outcome=Outcome(end=End.EXPIRED), at=NOW))
+    played.do(forget)
+    assert idle()
+    account.apply(account.decide(c.SetMode(mode=Mode.HALT_NEW, why="lunch", at=NOW)))
+    assert not idle()  # it is not written down
+    account.take_changes()
+    assert idle()

@@ -11,11 +11,12 @@ from tests.accounts.played import SPOT, Played, entry, leave, reason_of
 from tests.builders import NOW, make_intent, make_settings, make_signal, usd
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
+from trio_copy.accounts.aggregate import aggregate_exits, leave_together
 from trio_copy.accounts.exits import call_off, portion
 from trio_copy.copying.sizing import size
-from trio_copy.model.decisions import CopyTask, End, OrderIntent, Reason
-from trio_copy.model.fills import Side
-from trio_copy.model.ids import TokenId
+from trio_copy.model.decisions import Aggregate, CopyTask, End, OrderIntent, Reason
+from trio_copy.model.fills import Kind, Side
+from trio_copy.model.ids import TaskId, TokenId
 from trio_copy.model.orders import Order
 from trio_copy.model.positions import EMPTY, Lot, Position
 from trio_copy.model.units import NO_SHARES, Price, Rounding, Shares
@@ -113,6 +114,7 @@ def _leaving(number: int, sell: str, sold: int) -> CopyTask:
     sell=st.sampled_from(["proportional", "all", "sized"]),
 )
 @example(held=1000, sales=[1000, 1000], waits=[1999001], sell="all")
+@example(held=1000, sales=[64108880, 1000], waits=[39089, 64099329], sell="proportional")
 def test_exits_in_one_order_sell_what_they_sell_one_after_the_other(
     held: int, sales: list[int], waits: list[int], sell: str
 ) -> None:
@@ -139,9 +141,11 @@ def test_exits_in_one_order_sell_what_they_sell_one_after_the_other(
         assert (End.GATHERED in ends) is crowded
         assert not played.account.orders
     (shares, leaders), (together, leaders_together) = left
-    # Each order rounds what it sells up, and each entry what is called off.
-    assert abs(shares - together) <= 3 * len(sales) * (1 + len(waits))
-    assert not (shares and together) or abs(leaders - leaders_together) <= 3 * len(sales) * (1 + len(waits))
+    # Each order rounds what it sells up, and each entry what is called off. An entry is over with its last millionth, which
+    # stands for ten of the leader's.
+    rounding = 3 * len(sales) * (1 + len(waits))
+    assert abs(shares - together) <= rounding
+    assert not (shares and together) or abs(leaders - leaders_together) <= 10 * rounding
 
 
 def _bought(number: int, shares: int) -> CopyTask:
@@ -182,3 +186,59 @@ def test_only_what_may_leave_now_leaves_with_others() -> None:
     order = played.place(leave(2, "10"), crowded=True, resting=(*stay, goes))
     assert played.account.orders[order.key].members == (goes.task_id,)
     assert order.shares == Shares.parse(2)
+
+
+def test_exits_leave_together_only_where_they_say_alike_what_they_sell() -> None:
+    """Both begin, both are of one kind: a rule of one's own is no sale of the leader's; and what one of them has called off, or
+    has tried to sell already, is its own affair.
+    """
+    task = leave(2, "10")
+    off, own = evolve(task.intent, called_off=Shares(1)), evolve(leave(3, "10", kind=Kind.EXIT), intent=task.intent)
+    alone = [
+        entry(3),
+        leave(3, "10", "all"),
+        own,
+        leave(3, "10", executor="another"),
+        evolve(leave(3, "10"), attempt=1),
+        evolve(leave(3, "10"), intent=off),
+        evolve(leave(3, "10"), intent=evolve(task.intent, order_type="FOK")),
+    ]
+    assert leave_together(task, leave(3, "20"))
+    for other in alone:
+        assert not leave_together(task, other)
+        assert not leave_together(other, task)
+    assert leave_together(own, evolve(own, task_id=TaskId("another")))
+
+
+def test_rests_that_are_none_of_the_leaders_sale_go_one_by_one() -> None:
+    """Divided down to nothing, they have no weight: there is no average of their prices."""
+    first, last = (evolve(one, intent=evolve(one.intent, leader_shares=NO_SHARES)) for one in (leave(2), leave(3)))
+    assert aggregate_exits(first, [last]) == Aggregate(first)
+    # Nor has the price of one of them any part in the other's.
+    gift = leave(4, "10", price=None)
+    assert aggregate_exits(first, [gift]).members == (gift.task_id,)
+    assert aggregate_exits(first, [gift]).task.intent.price == gift.intent.price
+
+
+def test_an_exit_whose_size_comes_to_nothing_ends_at_once() -> None:
+    """A leader sells a millionth of a share, of which a tenth is none: it waits for nothing, and holds up no entry behind it."""
+    played = Played()
+    played.hold()
+    task = leave(2, sell="sized")
+    task = evolve(task, intent=evolve(task.intent, shares=NO_SHARES, leader_shares=Shares(1)))
+    played.offer(task)
+    assert reason_of(played.end_of(task)) == (End.DENIED, "NOTHING_TO_SELL", "leaving.sell")
+    assert not played.account.waiting
+
+
+@pytest.mark.parametrize(
+    ("sell", "sold", "left"), [("sized", 1, [6]), ("proportional", 1, [9, 4]), ("proportional", 4, [7, 3])]
+)
+def test_what_is_called_off_counts_against_the_leaders_shares_rounded_up(sell: str, sold: int, left: list[int]) -> None:
+    """So nothing is left over of them that nobody can sell: of ten that stand for three of ours, and of five beside them."""
+    entries = [evolve(make_intent(make_signal(1)), shares=Shares(3), leader_shares=Shares(of)) for of in (10, 5)]
+    leaves = evolve(
+        make_intent(make_signal(2, side=Side.SELL), sell=sell), shares=Shares(sold), leader_shares=Shares(sold)
+    )
+    _, rests = call_off(leaves, EMPTY, entries[: len(left)])
+    assert [rest.leader_shares.micro for rest in rests] == left

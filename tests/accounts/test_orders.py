@@ -27,13 +27,14 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.accounts.facts import fact_of, record_of
-from trio_copy.accounts.orders import LIFE, Said, Step, Unsent, outside, said
+from trio_copy.accounts.orders import LIFE, Said, Step, Unsent, outside, said, spent_by
 from trio_copy.accounts.plain import plain_task, task_of
 from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, End, OrderIntent, Outcome
+from trio_copy.model.facts import AMOUNTS
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, OrderId
+from trio_copy.model.ids import FollowerId, IntentKey, OrderId
 from trio_copy.model.orders import ExecutionReport, Order, Status, Wallet
 from trio_copy.model.positions import EntryKind, LedgerEntry
 from trio_copy.model.units import NO_SHARES, NO_USD, Price, Rounding, Shares, Usd
@@ -212,6 +213,8 @@ WRONG_ORDERS: dict[str, dict[str, Any]] = {
     "a worse limit": {"limit_price": Price.parse("0.510001")},
     "another key": {"key": "other"},
     "another token": {"token_id": 5},
+    "the other side": {"side": Side.SELL},
+    "another follower's wallet": {"wallet": Wallet(follower=FollowerId("bob"), address=None)},
 }
 
 
@@ -471,3 +474,53 @@ def test_what_a_report_says() -> None:
         found = said(ExecutionReport(order_id=OrderId("o"), status=status))
         assert found in (Said.NOTHING, Said.ABSENT, Said.EMPTY, Said.RESTS)
     assert said(None) is Said.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("status", "shares", "spent"),
+    [
+        (Status.FILLED, 2, 7),
+        (Status.KILLED, 0, 7),
+        (Status.UNKNOWN, 2, 0),
+        (Status.ABSENT, 0, 0),
+        (Status.ABSENT, 2, 7),
+    ],
+)
+def test_what_an_entry_has_spent_is_what_is_known_to_be_there(status: Status, shares: int, spent: int) -> None:
+    """Nothing while nobody knows, or where it never came; fees and what came of it else."""
+    report = ExecutionReport(order_id=OrderId("0x1"), status=status, shares=Shares(shares), notional=Usd(5), fee=Usd(2))
+    assert spent_by(report) == spent
+    assert spent_by(None) == 0
+
+
+def test_a_lie_is_told_once() -> None:
+    """Said of an order again and again, it changes nothing more."""
+    played = Played()
+    order = played.place(entry())
+    assert played.do(c.Doubt(key=order.key, at=NOW, breached=True))
+    assert not played.do(c.Doubt(key=order.key, at=NOW + 1, breached=True))
+
+
+def test_a_task_that_was_handed_to_a_person_does_not_wait_for_another_owner() -> None:
+    """It has ended: that its order was certainly not sent gives back what it held, and nothing is tried again."""
+    played, task = Played(), entry()
+    order = played.place(task)
+    played.do(c.Doubt(key=order.key, at=NOW))
+    played.do(c.Escalate(key=order.key, outcome=Outcome(end=End.ESCALATED), at=NOW))
+    played.do(c.NotSent(key=order.key, outcome=Outcome(end=End.REJECTED), at=NOW, waits_on=True))
+    assert (played.account.waiting, played.account.orders) == ({}, {})
+    assert played.end_of(task).end is End.ESCALATED
+
+
+def test_each_sale_tells_what_it_has_gained_itself() -> None:
+    """Not what was gained before: the sums of the books are the sums of what was told."""
+    played = Played()
+    played.hold("10")
+    for number in (2, 3):
+        task = evolve(
+            leave(number, "50"), intent=evolve(leave(number, "50").intent, sell="sized", shares=Shares.parse(5))
+        )
+        played.answer(played.place(task), shares=Shares.parse(5), notional=Usd.parse("3"))
+    realised = [told.amounts[AMOUNTS.index("realised")] for told in played.told]
+    assert [one for one in realised if one] == [450_000, 450_000]
+    assert played.account.performance.realised == Usd.parse("0.9")

@@ -9,6 +9,7 @@ from attrs import evolve
 from tests.accounts.played import (
     FAILED,
     MARKET,
+    MINED,
     PENDING,
     SPOT,
     Played,
@@ -26,6 +27,8 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.accounts.orders import shrinks
+from trio_copy.accounts.settling import unsettled
+from trio_copy.accounts.telling import TaskEnd
 from trio_copy.model.decisions import Code, End, OrderIntent, Outcome, Reason
 from trio_copy.model.fills import Kind
 from trio_copy.model.ids import IntentKey
@@ -434,3 +437,113 @@ def test_nothing_of_an_order_that_rests_is_taken_back(changes: dict[str, Any], s
     played.answer(order, Status.RESTING, **told)
     open_order = played.account.orders[order.key]
     assert shrinks(open_order, report_on(order, Status.RESTING, **told | changes)) == shrunk
+
+
+def test_how_long_it_has_told_nothing_new_begins_with_the_last_that_it_filled() -> None:
+    """Off the book, a person is asked once nothing more has come for a while: each growth begins that anew, and nothing else does."""
+    played = Played()
+    order = played.place(resting_entry())
+
+    def since(at: float, shares: str, **changes: Any) -> float:
+        played.at = at
+        rest(played, so_far(order, shares, **changes))
+        return played.account.orders[order.key].at
+
+    assert since(NOW + 10, "2") == NOW + 10
+    assert since(NOW + 20, "4") == NOW + 10  # as long as it rests, it is known whole
+    assert since(NOW + 30, "4", off_book=True) == NOW + 30
+    assert since(NOW + 40, "4", off_book=True) == NOW + 30
+    assert since(NOW + 50, "6", off_book=True) == NOW + 50
+    assert since(NOW + 60, "6", off_book=True, detail="asked once more") == NOW + 50
+
+
+def test_that_it_is_off_the_book_is_news() -> None:
+    """Also with nothing filled since: from then on nobody calls it off, and what comes behind it goes on."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2"))
+    assert not rest(played, so_far(order, "2"))
+    assert rest(played, so_far(order, "2", off_book=True))
+    assert played.account.orders[order.key].off_book
+
+
+def test_what_has_reached_the_chain_is_not_in_doubt_because_one_answer_lags() -> None:
+    """A node that is behind says pending again: its fills stay mined, and can be sold."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "2", **PENDING))
+    assert rest(played, so_far(order, "2", **MINED))
+    assert not rest(played, so_far(order, "2", **PENDING))
+    assert unsettled(played.account, SPOT) == Shares(0)
+
+
+def test_only_what_rests_on_the_book_is_called_off_and_once() -> None:
+    """Not what nobody knows, what may not have been sent, what rests no longer, or what was called off for another reason."""
+    played, other = Played(), Reason(code=Code.GIVEN_UP, control="orders cancel", value="by hand", limit="")
+    unknown, placed = IntentKey("never heard of"), played.place(entry(2))
+    matched, over = played.fill(entry(3), **PENDING), played.place(resting_entry(4))
+    rest(played, so_far(over, "2", off_book=True))
+    for key in (unknown, placed.key, matched.key, over.key):
+        assert played.do(c.CallOff(key=key, why=WHY, at=NOW)) == ()
+    order = played.place(resting_entry(5))
+    rest(played, so_far(order, "2"))
+    assert played.do(c.CallOff(key=order.key, why=WHY, at=NOW))
+    assert played.do(c.CallOff(key=order.key, why=other, at=NOW + 1)) == ()
+    assert played.account.orders[order.key].called_off == WHY
+
+
+@pytest.mark.parametrize(
+    ("status", "shares", "settlement"),
+    [(Status.RESTING, "3", PENDING), (Status.KILLED, "0", {}), (Status.PARTIAL, "3", FAILED)],
+    ids=["it rests with less", "it was killed", "a part of it was undone"],
+)
+def test_what_was_filled_and_not_settled_is_not_taken_back_by_a_word_either(
+    status: Status, shares: str, settlement: dict[str, Any]
+) -> None:
+    """Of the rest nobody knows what became of it: a person has to look."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "4", **PENDING))
+    before = documents(played.account)
+    (event,) = rest(played, so_far(order, shares, status, **settlement))
+    assert isinstance(event, e.Contradicted)
+    assert documents(played.account) == before
+
+
+def test_a_venue_that_does_not_answer_takes_nothing_back() -> None:
+    """What was filled so far is known, and no contradiction."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "4"))
+    assert played.answer(order, Status.UNKNOWN) == ()
+
+
+def test_what_a_venue_has_lost_before_it_filled_anything_ends_with_that_word() -> None:
+    """It is no part of an order that was filled: it was killed, and the books say why."""
+    played, task = Played(), resting_entry()
+    order = played.place(task)
+    rest(played, so_far(order, "0"))
+    played.answer(order, Status.ABSENT)
+    reason = played.end_of(task).reason
+    assert reason is not None
+    assert (reason.code, reason.value) == (Code.NO_FILL, "the venue has it no more")
+
+
+def test_what_an_order_filled_last_is_told_as_what_it_filled_before() -> None:
+    """Each growth is a booking of its own, the one with which it ends as well: no end of a task brings one along."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "4", fee=Usd(0)), so_far(order, "10", Status.FILLED, fee=Usd(0)))
+    (end,) = [told.record for told in played.told if isinstance(told.record, TaskEnd)]
+    assert end.entry is None
+    assert kinds(played) == [EntryKind.FILL, EntryKind.FILL]
+
+
+def test_an_order_that_rested_until_it_was_filled_counts_no_more_once_its_shares_are_sold() -> None:
+    """Its last word brings nothing new, neither shares nor money: all the same it is over, and its place is free."""
+    played = Played()
+    order = played.place(resting_entry())
+    rest(played, so_far(order, "10", fee=Usd(0)), so_far(order, "10", Status.FILLED, fee=Usd(0)))
+    assert (played.account.exposure.spots, played.account.orders) == (1, {})
+    played.fill(leave(shares="100"))
+    assert (played.account.exposure.spots, played.cost) == (0, Usd(0))

@@ -12,11 +12,11 @@ from tests.builders import ALICE, NOW
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of
-from trio_copy.accounts.settling import late, unsettled
+from trio_copy.accounts.settling import in_two, late, unsettled
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, End, OrderIntent, Outcome
 from trio_copy.model.fills import Kind
-from trio_copy.model.ids import IntentKey
+from trio_copy.model.ids import IntentKey, TokenId
 from trio_copy.model.orders import Order, Status
 from trio_copy.model.sightings import Allotment
 from trio_copy.model.units import NO_SHARES, Micro, Shares, Usd
@@ -53,6 +53,8 @@ def sold(events: Sequence[e.Event]) -> list[str]:
         ("4", "96", "1000", "5", [], ["100"]),
         ("6", "3", "90", "5", [], ["9"]),
         ("5", "5", "100", "5", ["5"], ["5"]),
+        # What is there is just enough: none of it is left for later, however little the venue sells.
+        ("60", "40", "600", "5", ["60"], []),
     ],
 )
 @pytest.mark.parametrize("sell", ["proportional", "sized"])
@@ -137,9 +139,16 @@ def test_what_waits_in_vain_says_for_what() -> None:
     book.do(c.Refuse(task=rest, outcome=outcome, at=NOW + 61))
     assert reason_of(book.end_of(rest)) == (End.EXPIRED, "UNSETTLED", "leaving.settle_s")
     assert (book.shares, book.account.position(SPOT).leader_shares) == (Shares.parse(40), NO_SHARES)
+    plain = (End.EXPIRED, "DEADLINE_PASSED", "engine.deadline_s")
+    # One that waits for nothing that settles: it never stood here, it buys, or all of it has settled.
+    entry_that_waits, exit_that_waits = entry(11), leave(12, "1")
+    for task in (entry_that_waits, exit_that_waits):
+        book.do(c.Park(task=task, at=NOW))
+    assert reason_of(late(book.account, leave(10, "1"), NOW + 61)) == plain
+    assert reason_of(late(book.account, entry_that_waits, NOW + 61)) == plain
+    assert reason_of(late(book.account, exit_that_waits, NOW + 61)) == (End.EXPIRED, "UNSETTLED", "leaving.settle_s")
     book.answer(bought, **MINED)
-    other = late(book.account, leave(10, "1"), NOW + 61)
-    assert reason_of(other) == (End.EXPIRED, "DEADLINE_PASSED", "engine.deadline_s")
+    assert reason_of(late(book.account, exit_that_waits, NOW + 61)) == plain
 
 
 def test_an_exit_of_ones_own_waits_as_well() -> None:
@@ -175,6 +184,22 @@ def test_what_waits_is_read_again_as_it_was() -> None:
     assert again.offer(task) == ()
     (rest,) = waiting(again)
     assert sold(again.offer(rest)) == ["40"]
+
+
+def test_an_exit_that_waits_is_to_blame_for_no_end() -> None:
+    """Taken up and set aside, it has ended no process: it never becomes a dead letter, however many end while it waits."""
+    book, bought = played("0", "40")
+    task = leave(9, "1000")
+    book.offer(task)
+    for _ in range(4):
+        for tries in (1, 2, 3):
+            book.do(c.Try(task=task.task_id, most=3, at=book.at))
+            assert book.account.waiting[task.task_id].tries == tries
+        book.offer(task)
+        assert book.account.waiting[task.task_id].tries == 0
+        assert book.offer(task) == ()
+    book.answer(bought, **MINED)
+    assert sold(book.offer(task)) == ["40"]
 
 
 def test_a_retracted_sale_suspends_what_waits_of_it() -> None:
@@ -221,3 +246,24 @@ def test_an_exit_that_waits_again_and_is_divided_again_leaves_a_rest_of_its_own(
     book.answer(mined, **PENDING)
     assert sold(book.offer(task)) == ["30"]
     assert sorted(str(one.intent.shares) for one in waiting(book)) == ["30", "40"]
+
+
+def test_only_what_it_sells_itself_holds_an_exit_up() -> None:
+    """Not what of another token, or of another leader's, is on its way; nor what was sold and has not settled."""
+    book, _ = played("60", "40")
+    other = book.fill(entry(4, "500", token_id=TokenId(9)), **PENDING)
+    assert unsettled(book.account, SPOT) == Shares.parse(40)
+    sale = book.place(leave(9, "300"))
+    book.answer(sale, **PENDING)
+    assert unsettled(book.account, SPOT) == Shares.parse(40)
+    assert unsettled(book.account, (SPOT[0], other.token_id)) == Shares.parse(50)
+
+
+def test_both_parts_of_an_exit_are_the_leaders_whole_sale() -> None:
+    """Of a number that does not divide, the later part has the millionth: what he sold is never less than he did."""
+    task = leave(9, "1")
+    task = evolve(task, intent=evolve(task.intent, leader_shares=Shares(1_000_001)))
+    intent = evolve(task.intent, shares=Shares(2))
+    now, later = in_two(task, intent, Shares(1))
+    assert [part.intent.leader_shares.micro for part in (now, later)] == [500_000, 500_001]
+    assert [part.intent.shares.micro for part in (now, later)] == [1, 1]

@@ -16,7 +16,7 @@ from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, Skip
 from trio_copy.model.fills import Kind
 from trio_copy.model.ids import FollowerId, TaskId, TokenId
 from trio_copy.model.orders import Status
-from trio_copy.model.units import NO_SHARES, Price, Shares
+from trio_copy.model.units import NO_SHARES, Price, Shares, Usd
 
 ACCUMULATES = make_settings(max_order_usd=None, minimum_usd=usd("8"), minimum_policy="accumulate", accumulate_s=3600.0)
 TOO_OLD = Outcome(
@@ -418,3 +418,37 @@ def test_nothing_is_redeemed_while_it_may_still_be_sold_or_taken_back() -> None:
     assert redeemed.entry.shares == Shares.parse(10)
     stranger = evolve(resolve("1"), position=(FollowerId("bob"), *SPOT))
     assert played.do(stranger) == ()
+
+
+def test_a_retraction_suspends_only_what_waits_of_its_trade() -> None:
+    """What waits of the others goes on."""
+    played, (mine, other) = Played(), (entry(1), entry(2))
+    for task in (mine, other):
+        played.do(c.Park(task=task, at=NOW))
+    played.do(c.Retract(signal=mine.signal.signal_id, at=NOW))
+    assert played.offer(mine) == ()
+    assert played.place(other).shares == Shares.parse(10)
+
+
+@pytest.mark.parametrize(
+    ("shares", "cap", "members"),
+    [("10", "10.2", 1), ("10", "10.199999", 0), ("10.000001", "10.200002", 1), ("10.000001", "10.200001", 0)],
+)
+def test_a_burst_goes_out_together_up_to_the_cap_and_not_a_millionth_over(shares: str, cap: str, members: int) -> None:
+    """Two of ten shares at a limit of 0.51 cost 10.20 at most; a millionth of a cent that is left over is rounded up."""
+    first, second = (
+        evolve(one, intent=evolve(one.intent, shares=Shares.parse(shares))) for one in (entry(1), entry(2))
+    )
+    assert len(aggregate(first, [second], make_settings(max_order_usd=usd(cap))).members) == members
+
+
+def test_what_goes_out_together_is_rounded_against_us() -> None:
+    """What it may cost is rounded up, also when it is put together; the leader's price to the nearest."""
+    parts = [entry(number) for number in (1, 2)]
+    odd = [evolve(one.intent, shares=Shares(1_000_001), price=Price(400_000 + at)) for at, one in enumerate(parts)]
+    first, second = (evolve(part, intent=intent) for part, intent in zip(parts, odd, strict=True))
+    together = aggregate(first, [second], make_settings(max_order_usd=None)).task.intent
+    assert together.max_cost == Usd(-(-2_000_002 * together.limit_price.micro // 10**6))
+    assert together.price in (Price(400_000), Price(400_001))
+    third = evolve(parts[1], task_id=TaskId("third"), intent=odd[1])
+    assert aggregate(first, [second, third], make_settings(max_order_usd=None)).task.intent.price == Price(400_001)

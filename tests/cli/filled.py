@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from attrs import define, evolve, field
 
 from tests.builders import NOW, make_settings
+from tests.written import stored_changes
 from trio_copy.accounts import Account
 from trio_copy.accounts.commands import Answer, Command, Offer
 from trio_copy.accounts.events import Buried
@@ -13,7 +14,7 @@ from trio_copy.accounts.sighted import looks_key, plain_looks
 from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.plan import Plan
-from trio_copy.engine.shards.stored import stored_changes, stored_fact, told_by
+from trio_copy.engine.shards.stored import stored_fact, told_by
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
 from trio_copy.model.decisions import CopyTask, OrderIntent

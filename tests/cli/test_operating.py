@@ -19,7 +19,6 @@ from trio_copy.accounts.commands import Doubt
 from trio_copy.cli import main
 from trio_copy.cli.exit import _sell
 from trio_copy.cli.positions import EVERYTHING, held_positions
-from trio_copy.engine.people.hearing import carry_out_requests
 from trio_copy.engine.plan import load_plan
 from trio_copy.engine.service import Service
 from trio_copy.model.ids import TokenId
@@ -387,9 +386,7 @@ async def test_an_exit_tells_what_came_of_it(autojump_clock: trio.testing.MockCl
 
                 async def hear(service: Service = service) -> None:
                     while True:
-                        await carry_out_requests(
-                            service.holder.shards[0], service.exit_rules.leave_now, service.housekeeping.acts
-                        )
+                        await service.housekeeping.hearing.hear(service.holder.shards[0])
                         await trio.sleep(0.5)
 
                 nursery.start_soon(hear)
@@ -440,3 +437,32 @@ def test_an_order_that_rests_is_listed_explained_and_called_off(conf: Path, caps
     for beginning, wrong in (("0x1234", "expected one open order, got 0"), ("", "expected at least 4 letters")):
         assert main(["orders", "cancel", beginning]) == 2
         assert wrong in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mode", "halt-all", "--why"],
+        ["mode", "halt-all", "--follower", "alice", "--why"],
+        ["pause", "--leader"],
+        ["pnl"],
+    ],
+)
+def test_words_that_are_no_text_are_refused(conf: Path, capsys: Capture, words: list[str]) -> None:
+    """Of a terminal that speaks another encoding: one line, nothing changed, and no bug of ours."""
+    own(conf, trade_a_little)
+    capsys.readouterr()
+    assert main([*words, "\udcff"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == ('trio-copy: expected text in UTF-8, or the name of a file that is there, got "\\udcff"\n')
+    assert [row["mode"] for row in json_rows(["mode", "--json"], capsys)] == ["run"]
+
+
+def test_a_file_may_have_any_name(conf: Path, capsys: Capture) -> None:
+    """Also one that is no text."""
+    own(conf, trade_a_little)
+    other = conf.with_name("\udcff.toml")
+    other.write_text(conf.read_text())
+    for words in (["--conf", str(other)], [f"--conf={other}"]):
+        assert main(["mode", *words]) == 0

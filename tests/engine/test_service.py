@@ -7,6 +7,7 @@ from attrs import define, evolve, field
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task
 from tests.harness import Recorder, World, make_test_plan, open_world, patient, running_engine, with_follow_settings
+from tests.written import stored_changes
 from trio_copy.accounts import Account, OrderState
 from trio_copy.accounts import events as e
 from trio_copy.cli.load import _plan, _run_virtual
@@ -16,7 +17,7 @@ from trio_copy.config import ShardsSettings
 from trio_copy.config.settings import DefaultsTable
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.service import Service
-from trio_copy.engine.shards.stored import stored_account, stored_changes
+from trio_copy.engine.shards.stored import stored_account
 from trio_copy.errors import ConfigError, StoreUnavailable
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Instance, Mode, shard_lease

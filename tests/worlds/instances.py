@@ -129,7 +129,7 @@ class Fleet:
     venue: SharedVenue = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.venue = SharedVenue(SimulatedVenue(self.plan.executors[0].settings, None, self.world.wall))
+        self.venue = SharedVenue(SimulatedVenue(self.plan.executors[0].settings, self.world.quotes, self.world.wall))
 
     @property
     def going(self) -> list[Engine]:
@@ -230,17 +230,19 @@ class Fleet:
         context = StoreContext(settings=MemorySettings(), wall=self.world.wall)
         async with open_memory_store(context, self.data) as store:
             books = await read_books(store)
+        followers, shards = tuple(self.plan.settings.followers().named), self.plan.settings.shards
+        assert shards is not None
         verdict = History(
             truth=truth_of(self.world.chain),
             armed={
                 follower: self.armed[shard]
-                for follower in FOLLOWERS
-                if (shard := account_shard(Follower(follower=follower, executor=""), SHARDS)) in self.armed
+                for follower in followers
+                if (shard := account_shard(Follower(follower=follower, executor=""), shards.count)) in self.armed
             },
             venue=self.venue.taken,
             books=books,
-            followers=FOLLOWERS,
-            common_cap=COMMON_CAP,
+            followers=followers,
+            common_cap=self.plan.settings.engine.max_day_usd,
         ).check()
         verdict.wrong += self.wrong
         return verdict

@@ -171,7 +171,7 @@ class Account:
     @property
     def idle(self) -> bool:
         """Whether nothing is open, held, waiting or unwritten: it may be dropped from memory and read again."""
-        return not (self.orders or self.holdings or self.waiting or self.recent or self._changed or self._told)
+        return not (self.orders or self.holdings or self.waiting or self.recent or self._changed)
 
     def decide(self, command: Command) -> Sequence[e.Event]:
         """Answer a command. Changes nothing; the caller applies what comes, all of it and in order."""

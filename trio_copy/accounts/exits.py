@@ -28,6 +28,8 @@ def portion(intent: OrderIntent, position: Position, free: Shares) -> OrderInten
             shares = position.shares.part(intent.leader_shares, position.leader_shares, Rounding.UP)
         case _:
             shares = free
+    if not shares.micro:  # or it would wait, in vain, until something of it has settled
+        return Reason(code=Code.NOTHING_TO_SELL, control="leaving.sell", value=f"{intent.sell}: 0", limit="above 0")
     shares = shares if shares.micro < free.micro else free
     return intent if shares.micro == intent.shares.micro else intent.resized(shares)
 

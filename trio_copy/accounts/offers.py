@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.aggregate import aggregate, aggregate_exits, leave_together
@@ -203,9 +205,14 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
 
 
 def _wait_for_shares(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:
-    """Let an exit wait until what it sells has settled; offered again too early, nothing changes."""
+    """Let an exit wait until what it sells has settled; offered again too early, nothing changes.
+
+    It was in hand and has ended no process: however many end until it settles, it is not to blame for them.
+    """
     known = account.waiting.get(task.task_id)
-    return () if known is not None and known.task == task else (waits_on(account, task, at),)
+    if known is not None and known.task == task and not known.tries:
+        return ()
+    return (evolve(waits_on(account, task, at), tries=0),)
 
 
 def _leaving_too(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyTask]:

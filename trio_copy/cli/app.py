@@ -76,6 +76,11 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
         case ["--version"]:
             sys.stdout.write(f"{__version__}\n")
             return EXIT_DONE
+    for word in words:
+        if not (_is_text(word) or os.path.lexists(word) or os.path.lexists(word.partition("=")[2])):
+            # It would be written into a store, by a person who is in a hurry.
+            _tell(f'trio-copy: expected text in UTF-8, or the name of a file that is there, got "{word}"')
+            return EXIT_BAD_INPUT
     from cyclopts import CycloptsError  # not above: what needs no verb shall not wait for the library of verbs
 
     from trio_copy.cli.command_line import command_line, examples_of
@@ -92,6 +97,14 @@ def _run(words: Sequence[str], redactor: Redactor) -> int:
     code = verb(*bound.args, **bound.kwargs, **dict.fromkeys(ours, redactor))
     sys.stdout.write(examples_of(words))
     return code if isinstance(code, int) else EXIT_DONE
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _nobody_reads(error: BaseException) -> bool:

@@ -14,8 +14,7 @@ from trio_copy.engine.intake import Intake
 from trio_copy.engine.market_source.market_watch import MarketWatch
 from trio_copy.engine.owning.holder import Holder
 from trio_copy.engine.owning.keeper import Keeper
-from trio_copy.engine.people.acts import Acts
-from trio_copy.engine.people.hearing import carry_out_requests
+from trio_copy.engine.people.hearing import Hearing
 from trio_copy.engine.people.redeeming import Redeeming
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.seams import Seams
@@ -55,7 +54,7 @@ class Housekeeping:
     market_watch: MarketWatch | None
     later_looks: LaterLooks | None
     undecided: Undecided | None
-    acts: Acts
+    hearing: Hearing
     redeeming: Redeeming
     _meanwhile: list[FollowChange] | None = None
     """What was taken up since a reload began; None where there is none."""
@@ -112,7 +111,7 @@ class Housekeeping:
         while self.plan.store.plugin.durable:
             for shard in tuple(self.holder.shards.values()):
                 with suppress(LeaseLost):  # whoever has it now is asked
-                    await carry_out_requests(shard, self.exit_rules.leave_now, self.acts)
+                    await self.hearing.hear(shard)
             await trio.sleep(_REQUESTS_EVERY_S)
 
     async def refresh_follows(self) -> None:

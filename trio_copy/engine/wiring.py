@@ -41,6 +41,7 @@ from trio_copy.engine.owning.sole_owner import SoleOwner
 from trio_copy.engine.people.actors import actor_of
 from trio_copy.engine.people.acts import Acts
 from trio_copy.engine.people.fleets import funding_of
+from trio_copy.engine.people.hearing import Hearing
 from trio_copy.engine.people.redeeming import Redeeming
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.seams import Seams
@@ -377,13 +378,18 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         market_watch=watch,
         later_looks=later,
         undecided=undecided,
-        acts=Acts(
-            executor_of=acts_for,
-            follower_of=book.terms.followers.named.get,
-            funding=funding_of(settings, seams.fleets),
-            wall=seams.wall,
-            on_step=observer.on_step,
-            halted=lambda: mode.engine.mode is Mode.HALT_ALL,
+        hearing=Hearing(
+            shard_of=plan.shard_of,
+            acts=Acts(
+                executor_of=acts_for,
+                follower_of=book.terms.followers.named.get,
+                funding=funding_of(settings, seams.fleets),
+                wall=seams.wall,
+                on_step=observer.on_step,
+                halted=lambda: mode.engine.mode is Mode.HALT_ALL,
+            ),
+            look_for=exit_rules.look_for,
+            leave=exit_rules.leave_now,
         ),
         redeeming=redeeming,
     )

@@ -12,16 +12,14 @@ from tests.engine.rig import LEASE_S, Rig, buy, on_memory, open_rig, sell
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.commands import Park, Replay
 from trio_copy.engine.people.acts import Acts
-from trio_copy.engine.people.hearing import carry_out_requests
+from trio_copy.engine.people.hearing import Hearing
 from trio_copy.engine.people.requests import replay
-from trio_copy.engine.shards.shard import Shard
 from trio_copy.errors import LeaseLost, StoreUnavailable
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.logs import BlockRef
-from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import Price, Shares
 from trio_copy_memory.data import MemoryData
 
@@ -33,18 +31,19 @@ def waiting(number: int = 1, **changes: Any) -> CopyTask:
     return buy(number, **{"not_before": NOW + 60, "deadline": NOW + 600, **changes})
 
 
-async def nobody_leaves(shard: Shard, position: PositionKey) -> str:
-    await trio.lowlevel.checkpoint()
+def nobody_leaves(*_: object) -> Any:
     raise AssertionError("nobody has asked for it")
 
 
-def nobody_acts(rig: Rig) -> Acts:
-    return Acts(
+def hearing(rig: Rig) -> Hearing:
+    """Make what hears people of whom nobody leaves a position, or has a wallet act."""
+    acts = Acts(
         executor_of=lambda follower: None,
         follower_of=lambda follower: None,
         wall=rig.wall,
         on_step=lambda step, detail: None,  # no wallet is live
     )
+    return Hearing(shard_of=rig.holder.shard_of, acts=acts, look_for=nobody_leaves, leave=nobody_leaves)
 
 
 async def test_what_was_open_closes_its_lane_until_it_is_proven(clock: Clock) -> None:
@@ -178,7 +177,7 @@ async def test_a_task_that_ends_the_process_three_times_is_a_dead_letter(clock: 
         assert "3 times" in letter.why
         assert [name.name for name in await rig.store.history.documents("dead")] == [poison.task_id]
         await rig.store.accounts.ask(0, replay("please", poison.follower, poison.task_id, NOW))
-        await carry_out_requests(rig.shard, nobody_leaves, nobody_acts(rig))
+        await hearing(rig).hear(rig.shard)
         assert await rig.wait_ends(poison) == [(End.FILLED, None)]
 
 

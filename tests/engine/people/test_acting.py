@@ -329,6 +329,14 @@ def test_requests_and_answers_read_as_they_were_written() -> None:
             report_of(wrong)
 
 
+@pytest.mark.parametrize("until", ['"nan"', '"inf"', f"1{'0' * 400}"])
+def test_what_may_be_sent_for_ever_is_refused(until: str) -> None:
+    """Sent before when, is part of what is asked for: it would be taken up by every engine to come, or end each of them."""
+    body = f'["alice","hot","approve","k",{until},[],[]]'
+    with pytest.raises(ValueError, match="expected a request to act"):
+        errand_of(Request(name="r", kind=ACT, body=body, at=NOW))
+
+
 def test_a_fleet_is_refuelled_by_its_funding_account_alone() -> None:
     """In the shard of the follower that it is written down with; and by nobody who only says so."""
     funding = funding_wallet("ops", USDC, ALICE)

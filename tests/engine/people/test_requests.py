@@ -9,22 +9,27 @@ from attrs import evolve
 
 from tests.builders import LEADER, NOW, TOKEN, make_signal, make_task
 from tests.cli.filled import Owner
+from tests.engine.rig import Rig, buy, on_memory, open_rig, sell
+from tests.written import stored_changes
 from trio_copy.accounts import OrderState
+from trio_copy.accounts.budgets import day_of
 from trio_copy.clock import wall_clock_from
 from trio_copy.engine.books.books import dead_letters, follower_modes, open_orders, positions
 from trio_copy.engine.people import requests as asked
 from trio_copy.engine.people.asking import Asker, ask_all
 from trio_copy.engine.people.requests import REFUSED, carry_out, command_of, follower_of
-from trio_copy.engine.shards.stored import stored_account, stored_changes
+from trio_copy.engine.shards.stored import stored_account
 from trio_copy.errors import Refused, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, shard_lease
-from trio_copy.model.decisions import Code, End
-from trio_copy.model.ids import FollowerId, IntentKey, TaskId
+from trio_copy.model.decisions import Code, CopyTask, End
+from trio_copy.model.ids import FollowerId, IntentKey, TaskId, TokenId
 from trio_copy.model.orders import Settlement
 from trio_copy.model.units import Price, Shares, Usd
-from trio_copy.ports import Request, Store, StoreContext
+from trio_copy.ports import NOBODY, Document, Request, Store, StoreContext
+from trio_copy.records import read_plain, write_plain
 from trio_copy_memory import MemorySettings, open_memory_store
+from trio_copy_memory.data import MemoryData
 
 ALICE = FollowerId("alice")
 TASK = make_task(make_signal(1))
@@ -239,7 +244,7 @@ async def test_what_does_not_rest_is_not_called_off(autojump_clock: trio.testing
         assert "which is placed" in carry_out(request, owner.account("alice"), NOW)
 
 
-@pytest.mark.parametrize("body", ["[]", "[1]", "{}", "x", '[["alice"]]'])
+@pytest.mark.parametrize("body", ["[]", "[1]", "{}", "x", '[["alice"]]', '[""]'])
 def test_a_request_about_nobody_is_refused(body: str) -> None:
     """It has no account that could answer it."""
     request = Request(name="r", kind="mode", body=body, at=NOW)
@@ -391,3 +396,66 @@ def test_a_mode_and_a_peak_are_set_for_one() -> None:
     assert account.performance.drawdown == Usd(0)
     assert carry_out(asked.set_mode("m", ALICE, Mode.RUN, "back", NOW), account, NOW) == "alice: run"
     assert account.mode is None
+
+
+async def unproven(rig: Rig, task: CopyTask) -> IntentKey:
+    """Let a venue lose its answer to an order."""
+    rig.executor.script, rig.executor.hide = ["lose reply"], True
+    await rig.take_in(task)
+    await trio.sleep(1)
+    (order,) = rig.open_orders()
+    return order.order.key
+
+
+@pytest.mark.parametrize("filled", ["10", "0"])
+async def test_what_a_command_writes_down_counts_in_the_budget_of_all(
+    autojump_clock: trio.testing.MockClock, filled: str
+) -> None:
+    """The next owner spends what is left of the day, as if the owner before had written it down; and no more."""
+    data = MemoryData()
+    async with open_rig(open_store=on_memory(data), max_day_usd=Usd.parse("13")) as rig:
+        await rig.hold("bob")
+        key = await unproven(rig, buy(1))
+        await rig.holder.end(0)
+        await rig.store.control.release(rig.lease)
+    context = StoreContext(settings=MemorySettings(), wall=wall_clock_from(NOW))
+    async with open_memory_store(context, data) as store:
+        dollars = "5" if filled == "10" else "0"
+        await asker(store).ask(0, settle(key, filled, dollars))
+    async with open_rig(open_store=on_memory(data), max_day_usd=Usd.parse("13")) as rig:
+        (end,) = await rig.end_of(buy(2))
+        assert end == ((End.DENIED, Code.CAP_REACHED) if filled == "10" else (End.FILLED, None))
+
+
+async def test_what_an_order_had_filled_before_it_was_settled_by_hand_counts_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its owner counted the two dollars of it while it rested: another half is what a person adds."""
+    async with open_memory() as store:
+        async with owned(store) as owner:
+            order = owner.rest(TASK)
+            owner.documents.append(
+                Document(NOBODY, "spent", day_of(TASK.signal.block_time), write_plain([1, 2_000_000]))
+            )
+            await owner.write()
+        await asker(store).ask(0, asked.call_off("off", ALICE, order.key, NOW))
+        await asker(store).ask(0, settle(order.key, "5", "2.5"))
+        (spent,) = await store.history.documents("spent")
+        assert read_plain(spent.body) == [1, 2_500_000]
+
+
+async def test_what_a_command_closes_is_opened_anew_without_a_past(autojump_clock: trio.testing.MockClock) -> None:
+    """How high a position once stood goes with it: a trailing stop of the next one does not sell because of it."""
+    data, position = MemoryData(), (ALICE, LEADER, TokenId(7))
+    async with open_rig(open_store=on_memory(data)) as rig:
+        await rig.hold()
+        rig.shard.marks.note(position, Price.parse("0.9"), NOW)
+        key = await unproven(rig, sell(2))
+        await rig.holder.end(0)
+        await rig.store.control.release(rig.lease)
+    context = StoreContext(settings=MemorySettings(), wall=wall_clock_from(NOW))
+    async with open_memory_store(context, data) as store:
+        await asker(store).ask(0, settle(key, "10", "5"))
+    async with open_rig(open_store=on_memory(data)) as rig:
+        await rig.hold(number=3)
+        assert rig.shard.marks.of(position) is None

@@ -105,7 +105,8 @@ async def test_what_the_venue_would_not_sell_is_not_tried_again_and_again(clock:
         await mine_for(world, 100)
         assert len(world.recorder.finished) == 1
         assert world.recorder.steps.count("kept") == 1
-        refused = await service.exit_rules.leave_now(service.holder.shards[0], (ALICE, LEADER, ONE))
+        market = await service.exit_rules.look_for(ALICE, ONE)
+        refused = service.exit_rules.leave_now(service.holder.shards[0], (ALICE, LEADER, ONE), market)
         assert "are held, and the venue sells no less than 5: nothing was sent" in refused
         source.move(book(1, "0.49", "0.50"))
         await buy(world, ONE, 2)

@@ -67,8 +67,9 @@ def _restore(shard: Shard, account: Account) -> None:
 async def recover(shard: Shard) -> None:
     """Take up, one by one, what was under way when the process before ended uncleanly: one of it may be the cause.
 
-    Each is counted durably before it is taken up, and becomes a dead letter when it was taken up too often. It goes on
-    until the shard is given up: the chain may bring more of what the process before had not written down.
+    Each is counted durably before it is taken up, and becomes a dead letter when it was taken up too often; one whose time has
+    not come was in nobody's hand, and is not counted. It goes on until the shard is given up: the chain may bring more of what
+    the process before had not written down.
     """
     while shard.is_read():
         if not shard.recovering:
@@ -77,10 +78,12 @@ async def recover(shard: Shard) -> None:
         # As in a lane: what its leader sold again meanwhile is called off before it is bought.
         task = next((task for task in shard.recovering if task.intent.side is Side.SELL), shard.recovering[0])
         shard.recovering.remove(task)
-        effect = shard.act(task.follower, c.Try(task=task.task_id, most=_TRIES, at=shard.wall()))
-        if effect.events:
-            await effect.batch.wait()
-        shard.at("recovery: counted")
+        now = shard.wall()
+        if task.not_before <= now:
+            effect = shard.act(task.follower, c.Try(task=task.task_id, most=_TRIES, at=now))
+            if effect.events:
+                await effect.batch.wait()
+            shard.at("recovery: counted")
         account = shard.accounts.get(task.follower)
         waits = None if account is None else account.waiting.get(task.task_id)
         if waits is None or not shard.is_read():

@@ -5,6 +5,7 @@ others beside it are answered once something has been sent, and once that is min
 """
 
 import re
+from math import isfinite
 from typing import Any
 
 from attrs import frozen
@@ -81,10 +82,10 @@ def errand_of(request: Request) -> Errand:
             deed=Deed(deed),
             key=IntentKey(str(key)),
             calls=_calls(calls),
-            until=float(until),
+            until=_moment(until),
             pays=tuple(map(_paid, pays)),
         )
-    except (StoreError, ValueError, TypeError) as error:
+    except (StoreError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"expected a request to act, got {request.body[:80]}: {error}") from None
 
 
@@ -110,6 +111,13 @@ def report_of(answer: str) -> ActReport:
         return ActReport(done=Done[done], transaction=hash_, why=str(why), gas_wei=int(gas))
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"expected what became of an act, was {answer[:80]}: {error!r}") from error
+
+
+def _moment(until: float) -> float:
+    moment = float(until)
+    if not isfinite(moment):
+        raise ValueError("a moment that never comes")
+    return moment
 
 
 def _calls(bodies: list[list[Any]]) -> tuple[Call, ...]:

@@ -8,7 +8,8 @@ from attrs import frozen
 from trio_copy.clock import WallClock
 from trio_copy.engine.people.act_requests import KINDS
 from trio_copy.engine.people.requests import REFUSED, carry_out, follower_of
-from trio_copy.engine.shards.stored import stored_account, stored_changes
+from trio_copy.engine.people.visited import Visited
+from trio_copy.engine.shards.writing import Batch
 from trio_copy.errors import LeaseLost, Refused, StoreForgot, Unanswered
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Lease, shard_lease
@@ -73,19 +74,20 @@ class Asker:
 
     async def _carry_out_all(self, shard: int, lease: Lease) -> None:
         accounts = self.store.accounts
-        await accounts.take(shard, lease.token)
-        number = 0
+        heads = await accounts.take(shard, lease.token)
+        visited, number = Visited.of(shard, self.store.control, self.catalog, heads.documents), 0
         # Acts of wallets take an executor: they wait for whoever has one.
         while requests := [one for one in await accounts.requests(shard, lease.token) if one.kind not in KINDS]:
             followers = {follower for request in requests if (follower := follower_of(request)) is not None}
-            documents = await accounts.load(shard, lease.token, followers)
-            loaded = {follower: stored_account(follower, self.catalog, documents[follower]) for follower in followers}
-            answers = {}
+            visited.put(await accounts.load(shard, lease.token, followers - visited.accounts.keys()))
+            batch = Batch()
             for request in requests:
                 follower = follower_of(request)
-                answers[request.name] = carry_out(request, None if follower is None else loaded[follower], self.wall())
+                account = None if follower is None else visited.accounts[follower]
+                batch.answers[request.name] = carry_out(request, account, self.wall(), visited.act)
+            visited.write_down(batch)
             number += 1
-            await accounts.write(shard, lease.token, number, stored_changes(loaded.values(), answers))
+            await accounts.write(shard, lease.token, number, batch.changes)
 
 
 async def ask_all(asker: Asker, requests: Sequence[tuple[int, Request]]) -> int:

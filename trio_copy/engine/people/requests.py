@@ -20,7 +20,7 @@ from trio_copy.model.ids import Address, FollowerId, IntentKey, TaskId, TokenId
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
 from trio_copy.model.positions import PositionKey
 from trio_copy.model.units import NO_SHARES, NO_USD, ONE_USD_PER_SHARE, Price, Rounding, Shares, Usd
-from trio_copy.ports import Request
+from trio_copy.ports import NOBODY, Request
 from trio_copy.records import read_plain, write_plain
 
 LEAVE = "exit"
@@ -95,7 +95,7 @@ def follower_of(request: Request) -> FollowerId | None:
         follower, *_ = read_plain(request.body.encode())
     except (StoreError, ValueError):
         return None
-    return FollowerId(follower) if isinstance(follower, str) else None
+    return FollowerId(follower) if isinstance(follower, str) and follower != NOBODY else None
 
 
 def command_of(request: Request, account: Account, at: float) -> Command | str:
@@ -111,10 +111,17 @@ def command_of(request: Request, account: Account, at: float) -> Command | str:
         return f"{REFUSED}expected a request to {request.kind}, got {request.body[:80]}: {error}"
 
 
-def carry_out(request: Request, account: Account | None, at: float) -> str:
+def obey(account: Account, command: Command) -> None:
+    """Let a command happen to an account, and to nothing else."""
+    account.apply(account.decide(command))
+
+
+def carry_out(
+    request: Request, account: Account | None, at: float, act: Callable[[Account, Command], None] = obey
+) -> str:
     """Let a request happen to its account, and return the answer. The caller writes both down together.
 
-    None as the account stands for a request that names none.
+    None as the account stands for a request that names none. `act` lets what it means happen.
     """
     if account is None:
         return f"{REFUSED}expected a request about a follower, got {request.body[:80]}"
@@ -122,7 +129,7 @@ def carry_out(request: Request, account: Account | None, at: float) -> str:
     if isinstance(command, str):
         return command
     words = words_of(command, account)
-    account.apply(account.decide(command))
+    act(account, command)
     return words
 
 

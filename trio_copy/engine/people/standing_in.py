@@ -12,8 +12,8 @@ from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.engine.people.acts import resolves
+from trio_copy.engine.people.visited import Visited
 from trio_copy.engine.shards.journal import ShardJournal
-from trio_copy.engine.shards.stored import stored_account, stored_changes
 from trio_copy.engine.shards.writing import Writer
 from trio_copy.errors import LeaseLost, StoreError, StoreForgot, Unanswered
 from trio_copy.model.catalog import Catalog
@@ -33,7 +33,7 @@ class StandIn:
 
     number: int
     store: Store
-    catalog: Catalog
+    visited: Visited
     wall: WallClock
     writer: Writer
     lease: Lease
@@ -52,16 +52,12 @@ class StandIn:
     async def finish(self, follower: FollowerId, pays: Sequence[Paid], answers: Mapping[str, str]) -> None:
         async with self._booking:  # each reads the account again
             documents = await self.store.accounts.load(self.number, self.token, (follower,))
-            account = stored_account(follower, self.catalog, documents[follower])
+            self.visited.put(documents)
+            account = self.visited.accounts[follower]
             for command in resolves(account, pays, self.wall()):
-                account.apply(account.decide(command))
-            changes, batch = stored_changes((account,), answers), self.writer.open
-            for document in changes.puts:
-                batch.put(document)
-            for key in changes.deletes:
-                batch.delete(key)
-            batch.facts.extend(changes.facts)
-            batch.answers.update(answers)
+                self.visited.act(account, command)
+            self.visited.write_down(self.writer.open)
+            self.writer.open.answers.update(answers)
             await self.writer.flush()
 
     async def run_writer(self) -> None:
@@ -115,7 +111,8 @@ async def open_stand_in(
             before_write=lambda batch: None,
             announce=lambda told: None,
         )
-        owner = StandIn(number=shard, store=store, catalog=catalog, wall=wall, writer=writer, lease=lease)
+        visited = Visited.of(shard, store.control, catalog, heads.documents)
+        owner = StandIn(number=shard, store=store, visited=visited, wall=wall, writer=writer, lease=lease)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(owner.run_writer)
             nursery.start_soon(owner.keep)

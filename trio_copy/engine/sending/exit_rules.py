@@ -222,17 +222,20 @@ class ExitRules:
             self.observer.on_signal(signal, "admitted", 1, now)
             self._tell_exit(rule, key, mark.price)
 
-    async def leave_now(self, shard: Shard, key: PositionKey) -> str:
+    async def look_for(self, follower: FollowerId, token_id: TokenId) -> Market | None:
+        """Ask what a person's exit needs to know of a market, before `leave_now`; None where nobody tells it in time."""
+        return await self._market(self._executor_of(follower), token_id)
+
+    def leave_now(self, shard: Shard, key: PositionKey, market: Market | None) -> str:
         """Sell a position because a person says so; returns the task that does it, and how, or why it is refused.
 
-        Said again within half a minute, it is the same task, whatever came of it.
+        The account must be at hand. The task waits durably, for no trade on the chain brings it again: with the next write.
+        Said again within half a minute, it is the same task, whatever came of it. Raises `LeaseLost` as `Shard.act` does.
         """
         follower, leader, token_id = key
-        market = await self._market(self._executor_of(follower), token_id)
         bid = _bid(market)
-        account = shard.accounts.get(follower)  # after the wait: it may have been sold meanwhile
-        position = None if account is None else account.position((leader, token_id))
-        if position is None or not position.shares:
+        position = shard.accounts[follower].position((leader, token_id))
+        if not position.shares:
             return (
                 f"{REFUSED}expected a position that is held, got none of {follower} in {self.catalog.name_of(token_id)}"
             )
@@ -252,6 +255,7 @@ class ExitRules:
         if shard.take_in(signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
             self._tell_exit("a person", key, bid)
+            shard.act(follower, c.Park(task=task, at=now))
         return f"{task.task_id} sells {position.shares} shares, not under {intent.limit_price}"
 
     def _redeem(self, shard: Shard, account: Account, spot: Spot, condition_id: str, payout: Price) -> None:

@@ -1,11 +1,11 @@
 """Accounts and what they tell, in the form in which stores keep them, and back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from trio_copy.accounts import Account
 from trio_copy.accounts.copied import Copied, copied_in
-from trio_copy.accounts.documents import PlainDocument, account_of, document_of
+from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.accounts.facts import Record, entry_in, fact_of, record_of
 from trio_copy.accounts.sighted import looks_of
 from trio_copy.accounts.telling import Told
@@ -15,7 +15,7 @@ from trio_copy.model.facts import Fact
 from trio_copy.model.ids import FollowerId
 from trio_copy.model.positions import LedgerEntry
 from trio_copy.model.sightings import Looks
-from trio_copy.ports import Changes, Document, DocumentKey
+from trio_copy.ports import Document
 from trio_copy.records import read_part, read_parts, read_plain, write_plain
 
 _T = TypeVar("_T")
@@ -32,23 +32,6 @@ def stored_account(follower: FollowerId, catalog: Catalog, documents: Iterable[D
         return account_of(follower, catalog, plain)
     except ValueError as error:
         raise StoreError(str(error)) from error
-
-
-def stored_changes(accounts: Iterable[Account], answers: Mapping[str, str]) -> Changes:
-    """Write what changed in accounts since they were last asked, what they told, and what came of requests."""
-    puts: list[Document] = []
-    deletes: list[DocumentKey] = []
-    facts: list[Fact] = []
-    for account in accounts:
-        changed, told = account.take_changes()
-        for part in changed:
-            body = document_of(account, part)
-            if body is None:
-                deletes.append((account.follower, *part))
-            else:
-                puts.append(Document(account.follower, *part, write_plain(body)))
-        facts.extend(map(stored_fact, told))
-    return Changes(puts=puts, deletes=deletes, facts=facts, answers=answers)
 
 
 def stored_fact(told: Told) -> Fact:

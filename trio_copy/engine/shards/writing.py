@@ -56,6 +56,12 @@ class Batch:
         self._done.set()
 
     @property
+    def changes(self) -> Changes:
+        return Changes(
+            puts=tuple(self.puts.values()), deletes=tuple(self.deletes), facts=self.facts, answers=self.answers
+        )
+
+    @property
     def empty(self) -> bool:
         return not (self.puts or self.deletes or self.facts or self.answers or self.checkpoint or self.told)
 
@@ -133,10 +139,7 @@ class Writer:
         if batch.empty:
             batch.end(None)
             return
-        changes = Changes(
-            puts=tuple(batch.puts.values()), deletes=tuple(batch.deletes), facts=batch.facts, answers=batch.answers
-        )
-        await self._write(batch, changes)
+        await self._write(batch, batch.changes)
 
     async def write_again(self, token: int, documents: Sequence[Document], stored: Collection[DocumentKey]) -> None:
         """Write everything once more to a store that forgot, under a token that was just taken with.
