@@ -30,7 +30,7 @@ from trio_copy.testing.virtual import run_virtually
 
 FOLLOWERS = 100
 FEW, MORE = 1, 3
-LIMITS = {"memory": 1_120_000, "sqlite": 1_330_000}
+LIMITS = {"memory": 1_020_000, "sqlite": 1_200_000}
 """Instructions per copy, with a tenth to spare above what was counted when they were set."""
 STORES = (*LIMITS, "redis")
 """Redis has no limit: it takes minutes, because virtual time waits in real time for its answers."""
