@@ -180,6 +180,7 @@ def _read_checkpoint(text: bytes) -> Checkpoint:
 def _read_request(name: bytes, packed: bytes) -> Request:
     try:
         kind, body, at = msgspec.msgpack.decode(packed, type=tuple[str, str, float])
-    except msgspec.DecodeError as error:
-        raise StoreError(f"expected a stored request, was {packed[:80]!r}") from error
-    return Request(name=name.decode(), kind=kind, body=body, at=at)
+    except msgspec.DecodeError:
+        # Its owner refuses it, and so lets it go; as an error here, it would end one owner after the other.
+        kind, body, at = "unreadable", packed[:80].decode(errors="replace"), 0.0
+    return Request(name=name.decode(errors="replace"), kind=kind, body=body, at=at)
