@@ -40,10 +40,19 @@ class _Ends(Tally):
     def __init__(self) -> None:
         super().__init__()
         self.lags: list[float] = []
+        self._wanted, self._there = 0, trio.Event()
 
     def on_finished(self, finished: Finished) -> None:
         super().on_finished(finished)
         self.lags.append(finished.ended_at - finished.task.decided_at)
+        if len(self.lags) == self._wanted:
+            self._there.set()
+
+    async def wait(self, count: int) -> None:
+        """Wait until so many copies have ended."""
+        if len(self.lags) < count:
+            self._wanted, self._there = count, trio.Event()
+            await self._there.wait()
 
 
 def main() -> None:
@@ -118,8 +127,8 @@ class CopyAll:
                 chain.mine(leader_buys(leader, number, exchange=EXCHANGE_V2))
                 await send.send(SeenLog(chain.head.logs[0], "bench", wall()))
                 await send.send(Sealed(chain.head.ref))
-                await _ended(ends, (number + 1 - _IN_FLIGHT) * FOLLOWERS)
-            await _ended(ends, self.signals * FOLLOWERS)
+                await ends.wait((number + 1 - _IN_FLIGHT) * FOLLOWERS)
+            await ends.wait(self.signals * FOLLOWERS)
             self.cpu_s, self.elapsed_s = cpu_seconds() - used, time.perf_counter() - started
 
         seams = Seams(dial=_no_node, wall=wall, entropy=seeded_entropy(1), observer=ends, play=play)
@@ -127,11 +136,6 @@ class CopyAll:
             await service.run()
         assert ends.ends[End.FILLED] + ends.ends[End.PARTIAL] == self.signals * FOLLOWERS, ends.ends
         self.lags = ends.lags
-
-
-async def _ended(ends: _Ends, count: int) -> None:
-    while ends.ends.total() < count:  # noqa: ASYNC110  an event would cost too
-        await trio.sleep(0.001)
 
 
 async def _no_node(url: str) -> trio.abc.Stream:  # noqa: ASYNC124  a dial is async
