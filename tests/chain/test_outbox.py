@@ -155,6 +155,27 @@ async def test_what_is_given_up_half_way_ends_the_connection(clock: Clock) -> No
     assert "cut off" in errors[0]
 
 
+async def test_what_is_given_up_while_the_write_waits_for_its_turn_holds_nobody_up(clock: Clock) -> None:
+    """A ping is being written: nothing of the requests behind it has left, and the others go without the one."""
+    async with stalling() as (meeting, socket), trio.open_nursery() as nursery:
+        await trio.sleep(meeting.session._settings.ping_every_s + 0.1)
+        assert socket.writes == 1
+        said = list[bytes]()
+
+        async def ask() -> None:
+            said.append(bytes(await meeting.session.request("other")))
+
+        nursery.start_soon(ask)
+        with trio.move_on_after(1) as waited:
+            await meeting.session.request("given up")
+        assert waited.cancelled_caught
+        socket.moves.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert said == [b'"other"']
+        assert bytes(await meeting.session.request("next")) == b'"next"'
+    assert [request["method"] for request in meeting.peer.requests] == ["other", "next"]
+
+
 async def test_an_answer_that_does_not_come_leaves_the_connection_alone(clock: Clock) -> None:
     """What has left whole may be given up."""
 

@@ -19,8 +19,8 @@ class Outbox:
     _ws: WebSocket
     _waiting: dict[int, str] = field(factory=dict)
     """By the number of the request."""
-    _leaving: list[int] = field(factory=list)
-    """Those that are being written, or were by the last write."""
+    _leaving: dict[int, str] = field(factory=dict)
+    """Those that are being written, and are still wanted."""
     _write: trio.CancelScope = field(factory=trio.CancelScope)
     _news: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
     cut_off: bool = False
@@ -33,7 +33,7 @@ class Outbox:
 
     def take_back(self, number: int) -> None:
         """Let a request not leave any more; a half of it that has left ends the connection."""
-        if self._waiting.pop(number, None) is None and number in self._leaving:
+        if self._waiting.pop(number, None) is None and self._leaving.pop(number, None) is not None:
             self._write.cancel()
 
     async def run(self) -> None:
@@ -49,8 +49,11 @@ class Outbox:
             with trio.CancelScope() as self._write:
                 await self._ws.send(*texts)
             if self._write.cancelled_caught:
-                self.cut_off = True
-                raise ConnectionLost("a message to the node was cut off")
+                if self._ws.cut:
+                    self.cut_off = True
+                    raise ConnectionLost("a message to the node was cut off")
+                # It waited for its turn, and nothing has left: the others go with the next write.
+                self._waiting = {**self._leaving, **self._waiting}
             self._leaving.clear()
 
     def _take(self) -> list[str]:
@@ -60,7 +63,7 @@ class Outbox:
                 break
             size += len(text)
             texts.append(text)
-            self._leaving.append(number)
+            self._leaving[number] = text
         for number in self._leaving:
             del self._waiting[number]
         return texts

@@ -55,7 +55,8 @@ class WebSocket:
     _sending: trio.StrictFIFOLock = field(factory=trio.StrictFIFOLock)
     _in_a_row: int = 0
     """What was handed out, or done, since others had their turn."""
-    _cut: bool = False
+    cut: bool = False
+    """Whether the middle of a message has left, and not its end."""
     """Set while a frame is on its way: if that is cut off, nothing that follows could be read."""
     _pings: int = 0
     _pong: trio.Event = field(factory=trio.Event)
@@ -182,14 +183,16 @@ class WebSocket:
             raise ConnectionLost("closed: it is ending") from error
         async with self._sending:
             await trio.lowlevel.checkpoint_if_cancelled()  # here nothing is on its way yet
-            if self._cut:
+            if self.cut:
                 raise ConnectionLost("a message to the node was cut off")
-            self._cut = True
+            whole = False
             try:
                 await self._stream.send_all(data)
+                whole = True
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise ConnectionLost("closed: while sending") from error
-            self._cut = False
+            finally:
+                self.cut = not whole
 
     async def _say(self, event: Event) -> None:
         """Tell a node something that it need not hear."""
