@@ -157,7 +157,8 @@ class RedisAccounts:
         keys = self.shards[shard]
         touched = (keys.shard, keys.requests, keys.asked)
         names, packed = await self.client.run(_REQUESTS, keys.tag, touched, token, raw=True)
-        return [_read_request(name, one) for name, one in zip(names, packed, strict=True) if one is not None]
+        found = (_read_request(name, one) for name, one in zip(names, packed, strict=True) if one is not None)
+        return [request for request in found if request is not None]
 
     async def answer(self, shard: int, name: str) -> str | None:
         keys = self.shards[shard]
@@ -177,10 +178,15 @@ def _read_checkpoint(text: bytes) -> Checkpoint:
         raise StoreError(f"expected a stored checkpoint, was {text[:80]!r}") from error
 
 
-def _read_request(name: bytes, packed: bytes) -> Request:
+def _read_request(name: bytes, packed: bytes) -> Request | None:
+    """Read a request; None where its name is no text: answered under another one, it would be asked for ever."""
+    try:
+        named = name.decode()
+    except UnicodeDecodeError:
+        return None
     try:
         kind, body, at = msgspec.msgpack.decode(packed, type=tuple[str, str, float])
     except msgspec.DecodeError:
         # Its owner refuses it, and so lets it go; as an error here, it would end one owner after the other.
         kind, body, at = "unreadable", packed[:80].decode(errors="replace"), 0.0
-    return Request(name=name.decode(errors="replace"), kind=kind, body=body, at=at)
+    return Request(name=named, kind=kind, body=body, at=at)

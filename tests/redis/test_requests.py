@@ -2,7 +2,8 @@
 
 from tests.redis.server import running_redis
 from tests.redis.stores import new_prefix, open_redis
-from trio_copy.engine.people.requests import REFUSED, carry_out, follower_of
+from tests.written import carry_out
+from trio_copy.engine.people.requests import REFUSED, follower_of
 from trio_copy.ports import Changes, Request
 
 
@@ -17,7 +18,11 @@ async def test_a_request_that_cannot_be_read_is_refused_and_gone() -> None:
             await store.accounts.ask(0, good)
             (key,) = [key for key in server.ask("KEYS", f"*{prefix}*") if str(key).endswith(":requests")]
             server.ask("HSET", key, "a", "no request")
-            server.ask("ZADD", str(key).replace(":requests", ":asked"), 1, "a")
+            asked = str(key).replace(":requests", ":asked")
+            server.ask("ZADD", asked, 1, "a")
+            # What has no name in UTF-8 could not be answered, and nobody waits for it.
+            nameless = r"redis.call('HSET', KEYS[1], '\255', 'no name'); return redis.call('ZADD', KEYS[2], 0, '\255')"
+            assert server.ask("EVAL", nameless, 2, key, asked) == 1
             bad, other = await store.accounts.requests(0, lease.token)
             assert other == good
             answer = carry_out(bad, None, 0.0)

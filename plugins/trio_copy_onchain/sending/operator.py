@@ -548,24 +548,21 @@ class Operator:
     def _spread(self, events: Sequence[e.Event]) -> None:
         """Wake those who wait for news of a key; where nobody does, whoever asks for it hears that there is something new."""
         for event in events:
-            is_news = True
             match event:
                 case e.Mined(nonce=nonce) | e.Unmined(nonce=nonce):
                     key = self.nonces.bindings[nonce].key
-                case e.Ended(key=key):
+                case e.Ended(key=key) | e.Unsent(key=key) | e.Paid(key=key) | e.Forgotten(key=key):
                     pass
-                case e.Unsent(key=key) | e.Paid(key=key) | e.Forgotten(key=key):
-                    is_news = False
                 case _:
                     continue
             if key is None:
                 continue
-            waited_for = self._news_of.pop(key, None)
-            if waited_for is not None:
-                # One that has waited for too long is gone, and asks no more.
-                is_news = is_news and not waited_for.statistics().tasks_waiting
-                waited_for.set()
-            if is_news:
+            news, heard = self._news_of.pop(key, None), False
+            if news is not None:
+                # Whoever has waited for too long is gone, and asks no more.
+                heard = bool(news.statistics().tasks_waiting)
+                news.set()
+            if not heard and isinstance(event, e.Mined | e.Unmined | e.Ended):
                 self.on_news(key)
 
     def _tell(self, kind: str, detail: str) -> None:

@@ -10,14 +10,14 @@ from attrs import evolve
 from tests.builders import LEADER, NOW, TOKEN, make_signal, make_task
 from tests.cli.filled import Owner
 from tests.engine.rig import Rig, buy, on_memory, open_rig, sell
-from tests.written import stored_changes
+from tests.written import carry_out, stored_changes
 from trio_copy.accounts import OrderState
 from trio_copy.accounts.budgets import day_of
 from trio_copy.clock import wall_clock_from
 from trio_copy.engine.books.books import dead_letters, follower_modes, open_orders, positions
 from trio_copy.engine.people import requests as asked
 from trio_copy.engine.people.asking import Asker, ask_all
-from trio_copy.engine.people.requests import REFUSED, carry_out, command_of, follower_of
+from trio_copy.engine.people.requests import REFUSED, command_of, follower_of
 from trio_copy.engine.shards.stored import stored_account
 from trio_copy.errors import Refused, Unanswered
 from trio_copy.model.catalog import Catalog

@@ -9,7 +9,8 @@ from attrs import evolve
 from tests.builders import usd
 from tests.engine.rig import Rig, buy, on_sqlite, open_rig
 from tests.engine.sending.rests import REST_S, leaving, resting, rests, venue_of
-from trio_copy.engine.people.requests import call_off, carry_out
+from tests.written import carry_out
+from trio_copy.engine.people.requests import call_off
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.orders import Order, Status
 from trio_copy.model.units import Shares

@@ -111,17 +111,11 @@ def command_of(request: Request, account: Account, at: float) -> Command | str:
         return f"{REFUSED}expected a request to {request.kind}, got {request.body[:80]}: {error}"
 
 
-def obey(account: Account, command: Command) -> None:
-    """Let a command happen to an account, and to nothing else."""
-    account.apply(account.decide(command))
-
-
-def carry_out(
-    request: Request, account: Account | None, at: float, act: Callable[[Account, Command], None] = obey
-) -> str:
+def carry_out(request: Request, account: Account | None, at: float, act: Callable[[Account, Command], None]) -> str:
     """Let a request happen to its account, and return the answer. The caller writes both down together.
 
-    None as the account stands for a request that names none. `act` lets what it means happen.
+    None as the account stands for a request that names none. `act` lets what it means happen, to the account and to all that
+    is counted beside it.
     """
     if account is None:
         return f"{REFUSED}expected a request about a follower, got {request.body[:80]}"
