@@ -3,7 +3,7 @@
 A test takes tasks in as the gate would, and reads what came of them from the account at hand, or from what is stored.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -201,6 +201,7 @@ async def open_rig(
     at_work: bool = True,
     max_day_usd: Usd | None = None,
     at: Callable[[str], None] = nowhere,
+    names: Iterable[str] = ("alice", "bob", "carol"),
     **engine: Any,
 ) -> AsyncGenerator[Rig, None]:
     """Open a rig in front of a venue, the scripted one unless another is given; its end is a crash, for the store.
@@ -212,7 +213,7 @@ async def open_rig(
     settings = EngineSettings(**{"send_timeout_s": 2.0, "startup_reconcile_s": 30.0, "deadline_s": 600.0, **engine})
     recorder, venue = Recorder(), executor or Venue(name="sim")
     book = FollowBook(TermsOfFollows(followers=Followers({EVERYBODY: Follower(follower=EVERYBODY, executor="sim")})))
-    book.replace_all(make_follow(name, **{"sell": "sized", **(terms or {})}) for name in ("alice", "bob", "carol"))
+    book.replace_all(make_follow(name, **{"sell": "sized", **(terms or {})}) for name in names)
     board = ModeBoard(Modes(version=1, by_scope={ENGINE: ModeChange(mode=mode, why="test", at=NOW)}))
     lanes = {"sim": Lanes(settings.queue_capacity)}
     context = StoreContext(settings=None, wall=wall)

@@ -50,6 +50,15 @@ async def test_a_drain_finishes_what_was_admitted(clock: Clock) -> None:
     assert service.abandoned == 0
 
 
+async def test_workers_whose_sends_take_long_are_stood_in_for(clock: Clock) -> None:
+    """The second follower's copy waits for a quarter of the time of a send at most, and not until the first one is answered."""
+    plan = make_test_plan(engine={"workers": 1, "send_timeout_s": 8.0}, executor={"latency_ms": 4_000})
+    async with open_world() as world, running_engine(world, plan):
+        world.chain.mine(world.buy())
+        await world.recorder.wait_copies(2)
+        assert [one.started_at - one.task.decided_at for one in world.recorder.finished] == [0.0, 2.0]
+
+
 async def test_what_waits_expires_whatever_the_workers_do(clock: Clock) -> None:
     """Nobody takes what stands behind an order that nobody can prove: it ends when it must all the same."""
     plan = make_test_plan(

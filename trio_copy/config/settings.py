@@ -45,7 +45,8 @@ class EngineSettings:
     workers: int = setting(
         500,
         unit="tasks at once, per executor",
-        why="Bounds the orders in flight, the wait for the disk included; exits have a tenth more. 2,000 copies a second keep 60 to 300.",
+        why="Bounds the orders in flight, the wait for the disk included; exits have a tenth more, and what takes long while"
+        " others wait up to three times as many besides. 2,000 copies a second keep 60 to 300.",
         check=within(1, 10_000),
     )
     send_timeout_s: float = setting(

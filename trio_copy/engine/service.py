@@ -38,6 +38,7 @@ from trio_copy.engine.sending.execution import Execution
 from trio_copy.engine.sending.exit_rules import ExitRules
 from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.reconciler import Reconciler
+from trio_copy.engine.sending.workers import run_workers
 from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.errors import ConfigError, LeaseLost, RestartBudgetExhausted
 from trio_copy.model.control import Mode
@@ -175,8 +176,7 @@ class Service:
             with self._work:
                 async with trio.open_nursery() as workers:
                     for name, execution in self.executions.items():
-                        for worker in range(execution.workers):
-                            workers.start_soon(execution.run_worker, name=f"{name} worker {worker}")
+                        workers.start_soon(run_workers, execution, name)
                     await self._run_stages(task_status, gave_up)
                     self._draining.set()
                     if self.keeper is not None:

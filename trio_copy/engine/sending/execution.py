@@ -68,8 +68,8 @@ class Execution:
     """Say why an entry is not wanted any more, however often it may still be sent."""
     at: Callable[[str], None] = nowhere
     """Called at each point where a crash would matter."""
-    busy: int = 0
-    """Tasks in hand."""
+    in_hand: dict[Queued, None] = field(factory=dict)
+    """What the workers have, in the order in which they took it."""
     patience: Patience = field(init=False)
     markets: Markets = field(init=False)
     depth: SharedDepth = field(init=False)
@@ -82,7 +82,7 @@ class Execution:
         )
 
     async def run_worker(self) -> None:
-        """Carry out one task after the other, until the lanes are closed and empty."""
+        """Carry out one task after the other, until the lanes are closed and empty, or another worker stands in for it."""
         while await self._carry_out_in_turn():
             pass
 
@@ -93,18 +93,25 @@ class Execution:
         # the send that is under way: one each is dear.
         with trio.CancelScope() as scope:
             while (queued := await self.lanes.take(rested=rested, room=self._room)) is not None:
-                self.busy += 1
+                self.in_hand[queued] = None
                 try:
                     rested = await self.carry_out(queued, scope)
                 finally:
-                    self.busy -= 1
-                    self.lanes.done(queued)
+                    del self.in_hand[queued]
+                    replaced = self.lanes.done(queued)
+                if replaced:
+                    return False
             return False
         return True  # a send has used the scope up, and no more is taken in it
 
     @property
+    def busy(self) -> int:
+        """How many tasks are in hand."""
+        return len(self.in_hand)
+
+    @property
     def workers(self) -> int:
-        """How many run at once: more than may have entries, which can all wait for the same book, or answer."""
+        """How many run at once, besides those that take long: more than may have entries, which can all wait for the same book."""
         return self.settings.workers - -self.settings.workers // _FOR_EXITS
 
     def _room(self) -> int:

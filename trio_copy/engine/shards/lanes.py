@@ -14,6 +14,7 @@ import trio
 from attrs import define, field
 
 from trio_copy.accounts.aggregate import leave_together
+from trio_copy.engine.shards.taking_long import TakingLong
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, SignalId, TaskId
@@ -41,6 +42,8 @@ class Queued:
     """Whether a worker has it."""
     aside: bool = False
     """Whether it is an exit that waits for what it sells to settle."""
+    long: bool = False
+    """Whether it has been in hand for so long that another worker stands in for the one that has it."""
     is_exit: bool = field(init=False)
     spot: PositionKey = field(init=False)
 
@@ -90,6 +93,8 @@ class Lanes:
     """Entries that were taken and that whoever took them is not done with: `done`."""
     _out_of: dict[str, int] = field(factory=dict)
     """The same, by whom lanes name first."""
+    _long: TakingLong = field(factory=TakingLong)
+    """What takes long of what is in hand."""
     _in_hand: int = 0
     _aside: dict[Queued, None] = field(factory=dict)
     _first: trio.Event = field(factory=trio.Event)
@@ -187,35 +192,66 @@ class Lanes:
         Who has many entries out leaves room to others: alone, three quarters are his, and of the rest the next one has as much.
         """
         if self._exits:
-            key, _ = self._exits.popitem(last=False)
+            key = self._long.next_exit(self._exits) if self._long.exits else next(iter(self._exits))
+            del self._exits[key]
             lane = self._lanes[key]
             queued = lane.exits.pop(0)
         else:
-            most, out_of = _OF_ROOM * room, self._out_of
-            for key in self._entries:
-                if out_of.get(key[0], 0) < most:
-                    break
-            else:
+            next_one = self._next_entry(room)
+            if next_one is None:
                 return None
+            key = next_one
             del self._entries[key]
             lane = self._lanes[key]
             queued = lane.entries.pop(0)
             self.entries_out += 1
-            out_of[key[0]] = out_of.get(key[0], 0) + 1
+            self._out_of[key[0]] = self._out_of.get(key[0], 0) + 1
         lane.held_by.add(queued)
         self._in_hand += 1
         queued.in_hand = True
         return queued
 
-    def done(self, queued: Queued) -> None:
-        """Take note that a worker is done with what it took."""
-        if queued.is_exit:
-            return
-        self.entries_out -= 1
-        whose = queued.lane[0]
-        left = self._out_of[whose] = self._out_of[whose] - 1
-        if not left:
-            del self._out_of[whose]
+    def _next_entry(self, room: float) -> LaneKey | None:
+        most, out_of = _OF_ROOM * room, self._out_of
+        if self._long.entries:
+            beside = self._long.entry_beside(self._entries, out_of, most + _OF_ROOM * self._long.entries.total())
+            if beside is not None:
+                return beside
+        for key in self._entries:
+            if out_of.get(key[0], 0) < most:
+                return key
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether something may be given out that no worker has taken."""
+        return bool(self._exits or self._entries)
+
+    def takes_long(self, queued: Queued, most: int) -> bool:
+        """Take note that a task is in hand for long, so that another worker stands in for its own.
+
+        From now on it does not count against those of whom none takes long, and their exits go before others'. False, and
+        nothing is changed, where it is known, or `most` others of its side do.
+        """
+        if queued.long or not self._long.add(queued.lane[0], most, is_exit=queued.is_exit):
+            return False
+        queued.long = True
+        return True
+
+    def done(self, queued: Queued) -> bool:
+        """Take note that a worker is done with what it took; returns whether another one stands in for it since."""
+        whose, was_long = queued.lane[0], queued.long
+        if not queued.is_exit:
+            self.entries_out -= 1
+            left = self._out_of[whose] = self._out_of[whose] - 1
+            if not left:
+                del self._out_of[whose]
+        if was_long:
+            queued.long = False
+            self._long.remove(whose, is_exit=queued.is_exit)
+            # Its worker asks for no more. Once none of somebody takes long, there may be room for all that he has.
+            self._idle.unpark(count=1 if whose in self._long.entries else max(1, len(self._entries)))
+        return was_long
 
     def give_back(self, queued: Queued) -> None:
         """Put a task back that was taken and not placed, if it still counts; its lane is free."""
