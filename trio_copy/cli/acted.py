@@ -12,6 +12,7 @@ from trio_copy.cli.asked import new_name
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.live import LiveKeys, open_their_fleets
 from trio_copy.cli.opened import ask_store
+from trio_copy.cli.progress import telling
 from trio_copy.cli.question_of_secret import who_answers
 from trio_copy.cli.suggest import pasteable
 from trio_copy.clock import anchored_wall_clock
@@ -86,7 +87,9 @@ def have_done(
     if done is not None:
         return done
     tune_interpreter()
-    return trio.run(_stand_in, plan, _keys_of(plan, follower), follower, wallet, deed, planned, told)
+    keys = _keys_of(plan, follower)
+    with telling("waiting for the chain"):
+        return trio.run(_stand_in, plan, keys, follower, wallet, deed, planned, told)
 
 
 async def _stand_in(

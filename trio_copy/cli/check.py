@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from trio_copy.cli.live import live_places
 from trio_copy.cli.opened import ConfArgument, devnet_facts, find_conf, imported_follows
 from trio_copy.cli.output import out
+from trio_copy.cli.progress import telling
 from trio_copy.cli.redact import Redact
 from trio_copy.engine.lacking import lacking
 from trio_copy.engine.plan import Plan, load_plan, read_facts
@@ -101,7 +102,8 @@ def _try_connections(plan: Plan) -> int:
     from trio_copy.cli.connections import try_connections
     from trio_copy.clock import anchored_wall_clock
 
-    tried = trio.run(try_connections, plan, dial_network, anchored_wall_clock())
+    with telling("connecting"):
+        tried = trio.run(try_connections, plan, dial_network, anchored_wall_clock())
     for one in tried:
         out(f"  {'ok' if one.ok else 'FAILED':<6} {one.name}: {one.told}")
     if not tried:

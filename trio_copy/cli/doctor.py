@@ -15,6 +15,7 @@ from trio_copy.cli.examined import Keys, examine_wallets
 from trio_copy.cli.live import open_their_fleets
 from trio_copy.cli.opened import ConfArgument, find_plan
 from trio_copy.cli.output import out, out_json, out_marked
+from trio_copy.cli.progress import telling
 from trio_copy.cli.question_of_secret import who_answers
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import pasteable
@@ -58,7 +59,8 @@ def doctor(
     require_native()
     keep_out_of_dumps()
     keys = _open(plan, names)
-    found = trio.run(examine_wallets, plan, names, keys, dial_network, anchored_wall_clock())
+    with telling("looking at wallets"):
+        found = trio.run(examine_wallets, plan, names, keys, dial_network, anchored_wall_clock())
     return show_findings(plan, found, json=json)
 
 

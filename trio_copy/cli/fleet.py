@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.opened import Conf, find_plan
-from trio_copy.cli.operators import Operator, Station, look, stations_of
+from trio_copy.cli.operators import Known, Operator, Station, look, stations_of
 from trio_copy.cli.output import out
+from trio_copy.cli.progress import telling
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.refuelled import Carry, have_refuelled, wanted_by
@@ -73,7 +74,7 @@ def status(*fleets: Fleets, redactor: Redact, conf: Conf = None, json: Json = Fa
     if not names:
         show(_COLUMNS, (), json=json, csv_=False, empty="there is no fleet: [fleet.NAME] with mnemonic or keys")
         return 0
-    known = trio.run(partial(look, plan, _stations(plan, names)))
+    known = _look(plan, names)
     rows = [_Row(one, one.state(plan.settings.fleet[one.station.fleet])) for one in known.operators]
     show(_COLUMNS, rows, json=json, csv_=False, empty="")
     return 0 if all(row.state == "ok" for row in rows) else 1
@@ -96,7 +97,7 @@ def refuel_fleets(plan: Plan, names: Sequence[str], carry: Carry, *, yes: bool, 
     if json and not yes:
         raise ConfigError(["--yes: expected it beside --json, for a question is no JSON; nothing was done"])
     _expect_able(plan, names)
-    known = trio.run(partial(look, plan, _stations(plan, names), cost=True))
+    known = _look(plan, names, cost=True)
     tell: Callable[[str], None] = (lambda line: None) if json else out
     now = anchored_wall_clock()()
     wanted = [wanted_by(plan, name, known, now) for name in names]
@@ -110,6 +111,12 @@ def refuel_fleets(plan: Plan, names: Sequence[str], carry: Carry, *, yes: bool, 
         return 1
     done = [one.served(carry, plan, now + _SENT_WITHIN_S, tell=tell, json=json) for one in wanted]
     return 0 if all(done) else 1
+
+
+def _look(plan: Plan, names: Sequence[str], *, cost: bool = False) -> Known:
+    stations = _stations(plan, names)
+    with telling("looking at operators"):
+        return trio.run(partial(look, plan, stations, cost=cost))
 
 
 def _stations(plan: Plan, names: Sequence[str]) -> Sequence[Station]:

@@ -233,7 +233,8 @@ def _run_virtual(plan: Plan, load: Load) -> dict[str, Any]:
     async def run() -> dict[str, Any]:
 
         wall = wall_clock_from(_VIRTUAL_START)
-        return await simulate(plan, load, open_virtual_devnet, wall, lambda done: None)
+        with progress("leader trades", load.events) as show:
+            return await simulate(plan, load, open_virtual_devnet, wall, show)
 
     # Processor time is not virtual; leaving it out keeps the result the same each time.
     return {**run_virtually(run, seed=load.seed), "cpu_s": None}

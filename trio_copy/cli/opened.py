@@ -10,6 +10,7 @@ import trio
 from cyclopts import Parameter
 
 from trio_copy.cli.interpreter import tune_interpreter
+from trio_copy.cli.progress import telling
 from trio_copy.cli.suggest import suggested
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config.load import file_of
@@ -66,7 +67,8 @@ def ask_store(plan: Plan, ask: Callable[[Store], Awaitable[_T]], *, make: bool =
             [f"store.{name}: lives and ends inside a run; this command needs a durable one, such as [store.sqlite]"]
         )
     tune_interpreter()
-    return trio.run(ask_as_guest, plan, ask, make)
+    with telling("asking the store"):
+        return trio.run(ask_as_guest, plan, ask, make)
 
 
 def devnet_facts(plan: Plan) -> tuple[TokenFacts, ...]:

@@ -14,6 +14,7 @@ from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.labels import catalog_of
 from trio_copy.cli.opened import Conf, ask_store, find_plan
 from trio_copy.cli.output import out, out_json
+from trio_copy.cli.progress import telling
 from trio_copy.cli.question import Yes, agreed
 from trio_copy.cli.redact import Redact
 from trio_copy.cli.suggest import pasteable
@@ -130,7 +131,8 @@ def _do(plan: Plan, follower: Follower, deed: Deed, wanted: Wanted, *, yes: bool
     if json and not yes:
         raise ConfigError(["--yes: expected it beside --json, for a question is no JSON; nothing was done"])
     tune_interpreter()
-    planned = trio.run(_planned, plan, follower, deed, wanted)
+    with telling("reading the chain"):
+        planned = trio.run(_planned, plan, follower, deed, wanted)
     name = follower.wallet_name
     if not planned:
         if not json:
