@@ -1,117 +1,27 @@
-"""The commands about follows and books, on a real file, as a person at a terminal meets them."""
+"""Commands show what is in the books, on a real file, as a person at a terminal meets them."""
 
 import json
-import re
 import sqlite3
-from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trio
 from attrs import evolve
 
-from tests.builders import LEADER, NOW, OTHER_LEADER, TOKEN, make_signal, make_task
-from tests.cli.filled import Owner, open_owner
-from trio_copy.accounts.account import position_name
-from trio_copy.accounts.commands import Pass
+from tests.builders import LEADER, NOW, make_signal, make_task
+from tests.cli.filled import Owner
+from tests.cli.small_books import CONF, conf, own, rows, trade_a_little
 from trio_copy.cli import main
 from trio_copy.cli.opened import ask_store
-from trio_copy.cli.positions import COLUMNS as POSITIONS
 from trio_copy.cli.standing import read_standings, standing_lines
-from trio_copy.cli.tables import Column, show
-from trio_copy.cli.trades import COLUMNS as TRADES
-from trio_copy.engine.books.books import follower_modes, waiting_tasks
 from trio_copy.engine.plan import load_plan
-from trio_copy.engine.shards.marks import plain_mark
-from trio_copy.model.control import shard_lease
-from trio_copy.model.decisions import Code, CopyTask, Reason, Skip
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import FollowerId
-from trio_copy.model.orders import Order, Settlement
-from trio_copy.model.positions import Mark
-from trio_copy.model.units import Price, Shares
-from trio_copy.ports import NOBODY, Document, Store
+from trio_copy.model.orders import Settlement
+from trio_copy.ports import NOBODY, Document
 from trio_copy.records import write_plain
 
+__all__ = ["conf"]
 Capture = pytest.CaptureFixture[str]
-CONF = """
-[chain]
-chain_id = 137
-[devnet]
-[store.sqlite]
-path = "{path}"
-[executor.dry-run]
-[decoder.order-filled]
-[defaults.caps]
-max_order_usd = 50
-[[follower]]
-id = "alice"
-executor = "dry-run"
-[[follower]]
-id = "*"
-executor = "dry-run"
-[[follow]]
-follower = "alice"
-leader = "{leader}"
-[follow.size]
-ratio = 0.05
-"""
-
-
-@pytest.fixture
-def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration whose file of books exists already."""
-    path = tmp_path / "conf.toml"
-    path.write_text(CONF.format(path=tmp_path / "books.db", leader=LEADER))
-    monkeypatch.setenv("TRIO_COPY_CONF", str(path))
-    fill(path, lambda store: store.follows.put(load_plan(path).settings.follows()), make=True)
-    return path
-
-
-def fill(conf: Path, work: Callable[[Store], Any], *, make: bool = False) -> Any:
-    """Do something with the file as a command would; the first time, as an engine."""
-    plan = load_plan(conf)
-    if not make:
-        return ask_store(plan, work)
-
-    async def run() -> Any:
-        async with open_owner(plan) as owner:
-            return await work(owner.store)
-
-    return trio.run(run)
-
-
-def own(conf: Path, work: Callable[[Owner], Any]) -> Any:
-    """Do something with the accounts in the file as their owner would, and write it."""
-
-    async def run() -> Any:
-        async with open_owner(load_plan(conf)) as owner:
-            return work(owner)
-
-    return trio.run(run)
-
-
-def rows(capsys: Capture) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-
-
-def trade_a_little(owner: Owner) -> str:
-    """Alice buys twice and sells once; bob is refused; returns the id of the first task."""
-    buy, more, sell = (make_task(make_signal(number)) for number in (1, 2, 3))
-    sell = make_task(make_signal(3, side=Side.SELL))
-    sell = evolve(sell, intent=evolve(sell.intent, sell="sized", shares=Shares.parse("15")))
-    for number, (task, shares, dollars) in enumerate(((buy, "10", "5"), (more, "10", "7"), (sell, "15", "12"))):
-        owner.fill(task, shares=shares, dollars=dollars, fee="0.1", at=NOW + number)
-    reason = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.99", limit="0.9")
-    skip = Skip(signal_id=buy.signal.signal_id, follower=FollowerId("bob"), leader=LEADER, reason=reason)
-    owner.do("bob", Pass(skip=skip, signal=buy.signal, at=NOW))
-    mark = Mark(price=Price.parse("0.9"), peak=Price.parse("1"), at=NOW)
-    name = position_name((LEADER, buy.intent.token_id))
-    owner.documents.append(Document(FollowerId("alice"), "mark", name, write_plain(plain_mark(mark))))
-    return buy.task_id
 
 
 def test_positions_trades_and_skips_show_what_is_in_the_file(conf: Path, capsys: Capture) -> None:
@@ -183,52 +93,6 @@ def test_one_who_is_known_is_no_stranger(conf: Path, capsys: Capture, verb: str)
     assert "follower" not in capsys.readouterr().out
 
 
-def test_ids_are_shortened_and_words_are_not(conf: Path, capsys: Capture) -> None:
-    """The limit that a copy met is read by people: half a sentence says nothing."""
-
-    def gather(owner: Any) -> None:
-        task = make_task(make_signal(1))
-        reason = Reason(code=Code.GATHERED, control="aggregate", value="a" * 64, limit="an order of its own")
-        skip = Skip(signal_id=task.signal.signal_id, follower=FollowerId("bob"), leader=LEADER, reason=reason)
-        owner.do("bob", Pass(skip=skip, signal=task.signal, at=NOW))
-
-    own(conf, gather)
-    assert main(["skips"]) == 0
-    shown = capsys.readouterr().out
-    assert "aggregate: aaaaaa..aaaa, expected an order of its own" in shown
-
-
-@pytest.mark.parametrize("width", [80, 120, 200])
-def test_what_is_looked_up_or_typed_is_whole_on_every_terminal(
-    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int
-) -> None:
-    """The control that said no, its code, and as much of an order's id as a command needs; other columns make room."""
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    control, code = "filters.min_hours_to_end", Code.CONDITION_NOT_ALLOWED
-
-    def refuse(owner: Owner) -> Order:
-        signal = make_signal(1)
-        reason = Reason(code=code, control=control, value="a question of many words, and of more than that", limit="2")
-        skip = Skip(signal_id=signal.signal_id, follower=FollowerId("bob"), leader=LEADER, reason=reason)
-        owner.do("bob", Pass(skip=skip, signal=signal, at=NOW))
-        return owner.place(make_task(make_signal(2)))
-
-    order = own(conf, refuse)
-    assert main(["skips"]) == 0
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    assert control in shown
-    assert code.name in shown
-    assert {"question", "words,", "more", "limit"} <= set(shown.split())
-    assert main(["orders", "list"]) == 0
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    named = next(word for word in shown.split() if word.startswith("0x"))
-    assert order.order_id.startswith(named)
-    assert main(["orders", "cancel", named]) == 2  # it is found, and does not rest
-    assert "expected an order that rests" in capsys.readouterr().err
-
-
 def test_profits_add_up_by_anything_and_for_any_time(conf: Path, capsys: Capture) -> None:
     """Realised, unrealised and their sum; a time leaves the unrealised part out."""
     own(conf, trade_a_little)
@@ -283,191 +147,6 @@ def test_one_copy_is_told_from_the_log_to_the_booking(conf: Path, capsys: Captur
     assert json.loads(capsys.readouterr().out)["record"]["task"]["task_id"] == task
     assert main(["explain", "trade", "nothing"]) == 2
     assert "expected the beginning of a task" in capsys.readouterr().err
-
-
-def test_follows_of_the_file_are_listed_before_a_run_has_read_them(tmp_path: Path, capsys: Capture) -> None:
-    """They are what the next run copies; a command can neither take their place nor change them."""
-    path = tmp_path / "new.toml"
-    path.write_text(CONF.format(path=tmp_path / "new.db", leader=LEADER))
-    of = ("--conf", str(path))
-    assert main(["follow", "add", "dora", OTHER_LEADER, *of]) == 0
-    capsys.readouterr()
-    assert main(["follow", "list", "--json", *of]) == 0
-    assert [(row["follower"], row["source"]) for row in rows(capsys)] == [("alice", "file"), ("dora", "command")]
-    assert main(["follow", "export", "-", "--format", "jsonl", *of]) == 0
-    assert [row["follower"] for row in rows(capsys)] == ["alice", "dora"]
-    assert main(["explain", "follow", f"alice:{LEADER}", *of]) == 0
-    for change in (["add", "alice", LEADER], ["set", f"alice:{LEADER}", "size.ratio=1"], ["remove", f"alice:{LEADER}"]):
-        assert main(["follow", *change, *of]) == 2
-        assert "stands in the configuration" in capsys.readouterr().err
-
-
-def test_a_follow_is_added_changed_explained_and_removed(conf: Path, capsys: Capture) -> None:
-    """The whole life of a follow; what belongs to the file is not for commands to change."""
-    name = f"dora:{OTHER_LEADER}"
-    assert main(["follow", "add", "dora", OTHER_LEADER, "size.ratio=0.5", "caps.max_order_usd=200"]) == 0
-    assert main(["follow", "add", "dora", OTHER_LEADER]) == 2
-    assert main(["follow", "set", name, "filters.sides=BUY,SELL", "size.ratio=", "size.mode=fixed"]) == 0
-    capsys.readouterr()
-    assert main(["explain", "follow", name, "--json"]) == 0
-    explained = {row["setting"]: (row["value"], row["origin"]) for row in rows(capsys)}
-    assert explained["caps.max_order_usd"] == ("50", "engine")
-    assert explained["size.mode"] == ("fixed", "follow")
-    assert explained["size.ratio"] == ("0.01", "default")
-    assert main(["follow", "list", "--json", "--follower", "dora"]) == 0
-    assert rows(capsys)[0]["source"] == "command"
-    assert main(["follow", "set", f"alice:{LEADER}", "size.ratio=1"]) == 2
-    assert "stands in the configuration" in capsys.readouterr().err
-    assert main(["follow", "remove", name]) == 0
-    assert main(["follow", "remove", name]) == 2
-    capsys.readouterr()
-    assert main(["follow", "list", "--json"]) == 0
-    assert [row["follower"] for row in rows(capsys)] == ["alice"]
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["follow", "add", "dora", "0x12"], "leader: expected an address"),
-        (["follow", "add", "do ra", OTHER_LEADER], "follower: expected a name"),
-        (["follow", "add", "dora", OTHER_LEADER, "size.ratoi=1"], 'did you mean "size.ratio"?'),
-        (["follow", "add", "dora", OTHER_LEADER, "size.ratio"], "expected PATH=VALUE"),
-        (
-            ["follow", "add", "dora", OTHER_LEADER, "filters.price_min=0.9", "filters.price_max=0.1"],
-            "filters.price_max",
-        ),
-        (["follow", "set", "nobody:0x00", "size.ratio=1"], "expected a follow, named FOLLOWER:LEADER"),
-        (["positions", "--leader", "0x1"], "--leader: expected an address"),
-        (["trades", "--since", "yesterday", "--token", "x", "--limit", "0"], "--since: expected a time"),
-        (["trades", "--json", "--csv"], "expected one of them"),
-        (["trades", "--since", "7d", "--until", "30d"], "--until: expected a time after --since, got 30d"),
-        (["pnl", "--since", "2025-11-24", "--until", "2025-11-24"], "--until: expected a time after --since"),
-        (["orders", "settle", "0x1234", "--shares", "0"], "expected one open order, got 0"),
-        (["orders", "settle", "", "--shares", "0"], 'expected at least 4 letters of an order id, got ""'),
-        (["leaders", "--top", "5"], "--top, --since: expected --source as well"),
-    ],
-)
-def test_bad_input_is_one_clear_line_and_changes_nothing(
-    conf: Path, capsys: Capture, words: list[str], says: str
-) -> None:
-    """Where, what was expected, what was there; exit code 2."""
-    assert main(words) == 2
-    assert says in capsys.readouterr().err
-    assert len(fill(conf, lambda store: store.follows.load())[1]) == 1
-
-
-def test_an_import_is_all_or_nothing(conf: Path, tmp_path: Path, capsys: Capture) -> None:
-    """Bad rows are named by their line; what export writes, import reads, in both forms."""
-    good = tmp_path / "good.csv"
-    lines = ["follower,leader,size.ratio,filters.sides,filters.token_deny"]
-    lines += [f"user-{number},{OTHER_LEADER},0.0{number % 9 + 1},BUY,{number}" for number in range(300)]
-    good.write_text("\n".join(lines) + "\n")
-    bad = tmp_path / "bad.csv"
-    bad.write_text("\n".join([*lines, f"user-1,{OTHER_LEADER},0.1,,", "x,0x1,abc,,", "short,row"]) + "\n")
-    assert main(["follow", "import", str(bad)]) == 2
-    problems = capsys.readouterr().err
-    assert f"{bad}:302: user-1:{OTHER_LEADER} stands here twice" in problems
-    assert f"{bad}:303: size.ratio: expected a decimal number" in problems
-    assert f"{bad}:304: expected 5 columns, got 2" in problems
-    assert "nothing was imported" in problems
-    assert len(fill(conf, lambda store: store.follows.load())[1]) == 1
-
-    assert main(["follow", "import", str(good)]) == 0
-    assert "300 follows imported" in capsys.readouterr().out
-    held = fill(conf, lambda store: store.follows.load())[1]
-    for name in ("out.csv", "out.jsonl"):
-        copy = tmp_path / name
-        assert main(["follow", "export", str(copy)]) == 0
-        text = "\n".join(line for line in copy.read_text().splitlines() if "alice" not in line) + "\n"
-        copy.write_text(text)
-        assert main(["follow", "import", str(copy)]) == 0
-        again = fill(conf, lambda store: store.follows.load())[1]
-        assert {follow.key: follow.own for follow in held} == {follow.key: follow.own for follow in again}
-
-
-def test_a_mode_is_shown_and_set_for_everybody_or_for_one(conf: Path, capsys: Capture) -> None:
-    """A halt has a reason and survives; run for a follower starts its drawdown over."""
-    assert main(["mode", "halt-new", "--why", "lunch"]) == 0
-    assert main(["mode", "reduce-only", "--follower", "alice"]) == 0
-    capsys.readouterr()
-    assert main(["mode", "--json"]) == 0
-    assert [(row["scope"], row["mode"], row["why"]) for row in rows(capsys)] == [
-        ("engine", "halt-new", "lunch"),
-        ("follower:alice", "reduce-only", "set by hand"),
-    ]
-    assert main(["mode", "run", "--follower", "alice"]) == 0
-    assert fill(conf, lambda store: follower_modes(store.history)) == {}
-
-
-def test_a_person_can_settle_what_the_venue_does_not_tell(conf: Path, capsys: Capture) -> None:
-    """An open order is listed, and what a person found out is booked like a report."""
-    task = make_task(make_signal(1))
-
-    def leave_open(owner: Owner) -> Order:
-        return owner.place(task)
-
-    order = own(conf, leave_open)
-    assert main(["orders", "list", "--json"]) == 0
-    assert [row["order_id"] for row in rows(capsys)] == [order.order_id]
-    assert main(["orders", "settle", order.order_id[:12], "--shares", "11", "--notional", "12"]) == 2
-    assert main(["orders", "settle", order.order_id[:12], "--shares", "4"]) == 2
-    assert main(["orders", "settle", order.order_id[:12], "--shares", "4", "--notional", "2.1", "--fee", "0.1"]) == 0
-    capsys.readouterr()
-    assert main(["orders", "list"]) == 0
-    assert "every order has ended" in capsys.readouterr().out
-    assert main(["trades", "--json"]) == 0
-    (trade,) = rows(capsys)
-    assert (trade["shares"], trade["notional"], trade["fee"]) == ("4", "2.1", "0.1")
-
-
-def test_dead_letters_are_looked_at_queued_again_and_given_up(conf: Path, capsys: Capture) -> None:
-    """A choice changes what it names, a dry run nothing; what is given up is told as not copied."""
-    tasks = [make_task(make_signal(number)) for number in range(3)]
-
-    def bury(owner: Owner) -> None:
-        for number, task in enumerate(tasks):
-            owner.bury(task, "hung" if number else "crashed", NOW + number)
-
-    own(conf, bury)
-    assert main(["dlq", "stats", "--json"]) == 0
-    assert rows(capsys) == [{"letters": 2, "reason": "hung"}, {"letters": 1, "reason": "crashed"}]
-    assert main(["dlq", "peek", "--json", "--reason", "hung"]) == 0
-    assert [row["task"] for row in rows(capsys)] == [task.task_id for task in tasks[1:]]
-    assert main(["dlq", "replay", "--dry-run"]) == 0
-    assert "3 dead letters would be queued again" in capsys.readouterr().out
-    assert main(["dlq", "replay", "--reason", "crashed"]) == 0
-    assert "1 of 1 dead letter queued again" in capsys.readouterr().out
-    assert main(["dlq", "purge"]) == 2
-    capsys.readouterr()
-    assert main(["dlq", "purge", "--all"]) == 0
-    assert "2 of 2 dead letters forgotten" in capsys.readouterr().out
-    assert main(["dlq", "peek"]) == 0
-    assert "no such dead letters" in capsys.readouterr().out
-    assert main(["skips", "--json"]) == 0
-    assert [(row["code"], row["value"]) for row in rows(capsys)] == [("GIVEN_UP", "hung")] * 2
-    assert [one.task for one in fill(conf, lambda store: waiting_tasks(store.history))] == tasks[:1]
-
-
-def test_a_command_is_told_that_its_owner_does_not_answer(
-    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Exit code 1, and who has it; nothing is taken away from an owner that lives."""
-    monkeypatch.setattr("trio_copy.cli.asked.PATIENCE_S", 0.3)
-    task = make_task(make_signal(1))
-
-    async def leave_owned(store: Store) -> None:
-        lease = await store.control.acquire(shard_lease(0), "engine-7", 1000)
-        assert lease is not None
-
-    own(conf, lambda owner: place(owner, task))
-    fill(conf, leave_owned)
-    assert main(["mode", "halt-all", "--follower", "alice"]) == 1
-    assert "no answer within 0.3 s: engine-7 owns its shard; what was asked for stays" in capsys.readouterr().err
-    assert fill(conf, lambda store: follower_modes(store.history)) == {}
-
-
-def place(owner: Owner, task: CopyTask) -> None:
-    owner.place(task)
 
 
 def test_closed_positions_are_listed_when_asked_for(conf: Path, capsys: Capture) -> None:
@@ -526,73 +205,6 @@ def test_a_store_inside_a_process_is_not_there_for_commands(tmp_path: Path, caps
     assert main(["positions", "--conf", str(path)]) == 2
     assert "needs a durable one" in capsys.readouterr().err
     assert main(["positions", "--conf", str(tmp_path / "none.toml")]) == 2
-
-
-@pytest.mark.parametrize("width", [80, 110, 250])
-@pytest.mark.parametrize("of", [POSITIONS, TRADES], ids=["positions", "trades"])
-def test_the_answers_to_a_question_look_different(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, of: Sequence[Column[Any]], width: int
-) -> None:
-    """However narrow it is; and what found no room is named in a line, so that nobody takes it for missing."""
-    question = "Will the Los Angeles Lakers win the championship in the season of 2026-2027?"
-
-    def read(row: dict[str, str], name: str) -> str:
-        return row.get(name, "12")
-
-    told = [evolve(column, value=partial(read, name=column.name), missing=None) for column in of]
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    show(told, [{"label": f"{question} YES"}, {"label": f"{question} NO"}], json=False, csv_=False, empty="")
-    header, yes, no, *note = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
-
-    assert yes != no
-    assert ("YES" in yes, "NO" in no) == (True, True)
-    missing = [
-        name for column in of if (name := column.name.replace("_", " ")) not in re.split(" {2,}", header.strip())
-    ]
-    assert " ".join(" ".join(note).split()).startswith(f"no room for: {', '.join(missing)} (" if missing else "")
-    assert bool(note) == bool(missing)
-
-
-def test_settings_are_listed_as_they_are_typed(conf: Path, capsys: Capture) -> None:
-    """What a list shows can be given to `follow set`: no Python's brackets, no Python's True."""
-    typed = ["filters.sides=BUY,SELL", "leaving.redeem=false", "size.ratio=0.02"]
-    assert main(["follow", "add", "bob", LEADER, *typed]) == 0
-    capsys.readouterr()
-    assert main(["follow", "list", "--follower", "bob", "--json"]) == 0
-    (row,) = rows(capsys)
-    assert row["settings"].split() == typed
-    assert main(["follow", "set", f"bob:{LEADER}", *row["settings"].split()]) == 0
-    assert "nothing changes" in capsys.readouterr().out
-
-
-def test_a_market_without_a_name_is_called_by_its_number(conf: Path, capsys: Capture) -> None:
-    """Rows that say nothing of what they are about are hardly worth reading; machines get null as ever."""
-    own(conf, trade_a_little)
-    for verb in ("positions", "trades"):
-        assert main([verb]) == 0
-        assert f"token {TOKEN}" in capsys.readouterr().out
-        assert main([verb, "--json"]) == 0
-        assert {row["label"] for row in rows(capsys)} == {None}
-
-
-@pytest.mark.parametrize("width", [80, 110, 150, 250])
-@pytest.mark.parametrize("verb", ["positions", "trades", "skips", "pnl"])
-def test_no_terminal_is_too_narrow_for_a_number(
-    conf: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int, verb: str
-) -> None:
-    """A narrow terminal loses whole columns of detail and the ends of labels, never a part of a figure."""
-    own(conf, trade_a_little)
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    assert main([verb]) == 0
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-    last = {"positions": "realised", "trades": "task id", "skips": "why", "pnl": "total"}[verb]
-    assert last in shown.splitlines()[0]
-    assert not re.search(r"[0-9]…", shown)
-    assert max(map(len, (line.rstrip() for line in shown.splitlines()))) <= width
 
 
 def test_what_gas_has_cost_is_shown_by_wallet_and_operator(conf: Path, capsys: Capture) -> None:

@@ -12,7 +12,7 @@ import trio.testing
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, make_signal, make_task
 from tests.cli.filled import Owner
-from tests.cli.test_books import CONF, fill, own, trade_a_little
+from tests.cli.small_books import CONF, fill, own, trade_a_little
 from tests.engine.sending.test_leaving import Book
 from tests.harness import make_test_plan, open_world, running_engine
 from trio_copy.accounts.commands import Doubt

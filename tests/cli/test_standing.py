@@ -8,7 +8,7 @@ import trio.testing
 
 from tests.builders import NOW, make_signal, make_task
 from tests.cli.filled import Owner
-from tests.cli.test_books import conf, fill, own, trade_a_little
+from tests.cli.small_books import conf, fill, own, trade_a_little
 from trio_copy.cli.pnl import Profit
 from trio_copy.cli.standing import Standing, Standings, read_standings, standing_lines, standing_objects
 from trio_copy.errors import StoreUnavailable

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import NOW, make_signal, make_task
 from tests.cli.filled import Owner
 from tests.cli.live import write_conf
-from tests.cli.test_books import conf, fill, own
+from tests.cli.small_books import conf, fill, own
 from trio_copy.accounts.commands import Park, Retract, SetMode
 from trio_copy.cli import main
 from trio_copy.model.control import Instance, Mode

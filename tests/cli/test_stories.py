@@ -7,7 +7,7 @@ from attrs import evolve
 
 from tests.builders import LEADER, NOW, TOKEN, make_signal, make_task
 from tests.cli.filled import Owner
-from tests.cli.test_books import conf, own
+from tests.cli.small_books import conf, own
 from trio_copy.accounts.commands import Answer
 from trio_copy.cli import main
 from trio_copy.copying.exits import exit_signal

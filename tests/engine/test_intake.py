@@ -6,7 +6,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from tests.engine.gate.test_gate import gate_at
+from tests.engine.gate.fed import gate_at
 from tests.engine.rig import Rig, open_rig
 from trio_copy.chain.feed import Armed, FeedItem, Joined
 from trio_copy.engine.intake import Intake

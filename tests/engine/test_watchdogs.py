@@ -10,7 +10,7 @@ import trio.testing
 from attrs import define, field
 
 from tests.builders import LEADER
-from tests.engine.gate.test_subscription import mine_steadily
+from tests.engine.gate.mined import mine_steadily
 from tests.harness import Recorder, World, make_test_plan, open_world, patient, running_engine
 from trio_copy.chain.scanner import GLANCE, SCAN
 from trio_copy.chain.shown import ShownBlocks
