@@ -53,6 +53,7 @@ LONG_PLAYS = (
     "engine/shards/test_retelling.py",
     "engine/test_agreement.py",
     "engine/test_bounded.py",
+    "engine/test_clock_watchdogs.py",
     "engine/test_simulation.py",
     "engine/test_watchdogs.py",
     "model_check/test_model_check.py",
