@@ -10,9 +10,10 @@ interleaving of their steps. The exit code is 0 only when nothing is wrong and e
 import argparse
 import time
 
-from tests.model_check.engine import Engine, Wrong
+from tests.model_check.engine import Engine
 from tests.model_check.mutants import MUTANTS, hunt
 from tests.model_check.search import search, wander
+from tests.model_check.state import Wrong
 from tests.model_check.worlds import BOUNDS, scenarios
 
 

@@ -10,96 +10,34 @@ them: an answer is learned with the sending, and who was taken over from can onl
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.model_check.worlds import HALF, Accounts, Done, Held, Item, Key, Scenario
+from tests.model_check.promises import Promises
+from tests.model_check.state import (
+    COST,
+    MORE,
+    OVER,
+    SETTLES,
+    Checkpoint,
+    Frozen,
+    Process,
+    Puts,
+    Store,
+    World,
+    Write,
+    Wrong,
+)
+from tests.model_check.worlds import Accounts, Done, Held, Item, Scenario
 from trio_copy.accounts import Account, OpenOrder, OrderState
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.fills import Side
-from trio_copy.model.ids import IntentKey, SignalId, intent_key
+from trio_copy.model.ids import IntentKey, SignalId
 from trio_copy.model.signals import Signal
 
-COST = 5_100_000
-"""What each purchase of these worlds may cost, in millionths."""
-MORE = {"rest": "half", "half": "fill"}
-"""How an order that rests may be filled."""
 _KINDS = ("kill", "rest", "pending")
-OVER = {"rest": "kill", "half": "half and over"}
-"""What it is once it was cancelled."""
-SETTLES = {"pending": ("fill", "half pending"), "half pending": ("half and over",)}
-"""What becomes of a fill that was matched: it settles, or one of its two trades is undone first."""
-Frozen = tuple[str, bytes]
-"""An order's key and body."""
 
 
-Puts = tuple[tuple[Key, bytes | None], ...]
-
-
-class Checkpoint(NamedTuple):
-    number: int = 0
-    version: int = 0
-    """Which history of the chain its block is of: what a block hash tells."""
-
-
-class Write(NamedTuple):
-    puts: Puts = ()
-    facts: tuple[tuple[str, str], ...] = ()
-    checkpoint: Checkpoint | None = None
-    sends: tuple[Frozen, ...] = ()
-
-
-class Store(NamedTuple):
-    token: int = 1
-    documents: tuple[tuple[Key, bytes], ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
-    checkpoint: Checkpoint = Checkpoint()
-    placed: tuple[Frozen, ...] = ()
-    """Every order that was ever durable."""
-    drawn: int = 0
-
-
-class Process(NamedTuple):
-    """One owner of the shard, or who was it."""
-
-    token: int
-    canonical: bool = False
-    """Whether it began after the reorg, and knows nothing else."""
-    position: int = 0
-    version: int = 0
-    start: int = 0
-    since: int = 0
-    """The history of the chain that the checkpoint was of from which it began."""
-    alive: bool = True
-    marks: tuple[str, ...] = ()
-    """Its accounts, empty where one is not loaded."""
-    met: tuple[str, ...] = ()
-    heard: tuple[tuple[str, int], ...] = ()
-    """Signals that it read itself, and their blocks."""
-    first: tuple[tuple[tuple[str, ...], str], ...] = ()
-    """By what a retracted signal may be known again, and its identity."""
-    queue: tuple[str, ...] = ()
-    writes: tuple[Write, ...] = ()
-    outbox: tuple[Frozen, ...] = ()
-    sealed: int = 0
-    asked: Checkpoint = Checkpoint()
-    granted: int = 0
-
-
-class World(NamedTuple):
-    store: Store = Store()
-    processes: tuple[Process, ...] = ()
-    venue: tuple[tuple[Frozen, str], ...] = ()
-    """What each order that arrived came to."""
-    reorged: bool = False
-    late: bool = False
-    crashes: int = 0
-
-
-class Wrong(Exception):
-    """A promise is broken."""
-
-
-class Engine:
+class Engine(Promises):
     """The rules; a mutant replaces one of them."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -514,57 +452,6 @@ class Engine:
         same = [process if one.token == process.token else one for one in world.processes]
         return world._replace(processes=tuple(same))
 
-    # What must hold
-
-    def check_venue(self, world: World) -> None:
-        """Nothing is bought twice, no name stands for two bodies, and no cap is passed."""
-        filled: dict[tuple[str, str], int] = {}
-        bodies: dict[str, bytes] = {}
-        spent: dict[str, int] = {}
-        for order, what in world.venue:
-            frozen = self.accounts.orders[order]
-            if bodies.setdefault(order[0], order[1]) != order[1]:
-                raise Wrong("two bodies under one name")
-            if what == "kill":
-                continue
-            (task,) = [one for one in self.accounts.tasks.values() if _is_of(order[0], one)]
-            whose = (task.signal.signal_id, task.follower)
-            filled[whose] = filled.get(whose, 0) + 1
-            if filled[whose] > 1:
-                raise Wrong(f"doubled: {task.follower} has two fills of one signal")
-            if frozen.side is Side.BUY:
-                spent[task.follower] = spent.get(task.follower, 0) + COST
-        cap, day = self.scenario.settings.caps.max_exposure_usd, self.scenario.day
-        if cap is not None and any(amount > cap.micro for amount in spent.values()):
-            raise Wrong("over a cap")
-        if day is not None and not sum(spent.values()) <= world.store.drawn <= day:
-            raise Wrong("over a cap: more is spent of the common day than was drawn")
-
-    def check_end(self, world: World) -> None:
-        """Nothing is lost: each follow of each signal has one end, and the books are what the venue says."""
-        store, scenario = world.store, self.scenario
-        kinds = dict(store.facts)
-        stays = scenario.stays
-        if scenario.reorg and not world.reorged:
-            stays = tuple(name for item in scenario.before for name in item.signals)
-        for follower in scenario.followers:
-            held = self.accounts.read(follower, frozenset(store.documents))
-            if held.account.orders:
-                raise Wrong("an order is open at the end")
-            for name in stays:
-                task = self.accounts.task_of(scenario.signals[name].signal_id, follower)
-                if kinds.get(task.task_id) not in ("filled", "ended"):
-                    raise Wrong(f"lost: {follower} never heard the end of {name}")
-            bought = 0
-            for order, what in world.venue:
-                frozen = self.accounts.orders[order]
-                if frozen.wallet.follower == follower:
-                    filled = 0 if what == "kill" else frozen.shares.micro // (2 if what in HALF else 1)
-                    bought += filled if frozen.side is Side.BUY else -filled
-            held_now = sum(one.now.shares.micro - one.now.oversold.micro for one in held.account.holdings.values())
-            if held_now != bought:
-                raise Wrong(f"the books of {follower} say {held_now}, the venue says {bought}")
-
 
 def _spent(held: Held) -> int:
     """What an account has spent of a day, or may have: every signal of these worlds is of one day."""
@@ -578,10 +465,6 @@ def _spent(held: Held) -> int:
 def _nobody_knows(open_order: OpenOrder) -> bool:
     """Tell whether an order may be handed over to a person now."""
     return open_order.unproven and not open_order.handed_over and open_order.state is not OrderState.PLACED
-
-
-def _is_of(key: str, task: CopyTask) -> bool:
-    return any(intent_key(task.task_id, attempt) == key for attempt in range(3))
 
 
 def _gone(process: Process) -> Process:

@@ -2,8 +2,9 @@
 
 from attrs import evolve
 
-from tests.model_check.engine import Checkpoint, Engine, Process, Store, World, Write
+from tests.model_check.engine import Engine
 from tests.model_check.search import search
+from tests.model_check.state import Checkpoint, Process, Store, World, Write
 from tests.model_check.worlds import Done, Held, scenarios
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from attrs import define, field
 
-from tests.model_check.engine import Engine, World, Wrong
+from tests.model_check.engine import Engine
+from tests.model_check.state import World, Wrong
 
 _CALM = 0.85
 """How often nothing happens from outside in a history at random."""
