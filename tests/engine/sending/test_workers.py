@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 import trio.testing
 from attrs import evolve
@@ -84,11 +85,13 @@ def is_idle(rig: Rig) -> bool:
     return counts == (0, 0, 0, False) and lanes._idle.statistics().tasks_waiting == rig.execution.workers
 
 
-async def test_several_that_are_stuck_cannot_have_all_workers(clock: Clock) -> None:
+@pytest.mark.parametrize("many", [3, 6, 12])
+async def test_several_that_are_stuck_cannot_have_all_workers(clock: Clock, many: int) -> None:
     """Each of them leaves a part of what the one before has left; after the third of sixteen workers, that was nothing."""
-    async with open_workers() as (rig, stuck):
-        stuck.update(FLEETS)
-        theirs = of_each(rig, FLEETS, 20, 1000)
+    fleets = tuple(f"fleet-{number}" for number in range(many))
+    async with open_workers(names=(*fleets, *OTHERS)) as (rig, stuck):
+        stuck.update(fleets)
+        theirs = of_each(rig, fleets, 20, 1000)
         await rig.take_in(*theirs)
         await trio.testing.wait_all_tasks_blocked()
         assert rig.execution.busy == WORKERS

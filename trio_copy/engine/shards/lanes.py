@@ -214,9 +214,7 @@ class Lanes:
     def _next_entry(self, room: float) -> LaneKey | None:
         most, out_of = _OF_ROOM * room, self._out_of
         if self._long.entries:
-            beside = self._long.entry_beside(self._entries, out_of, most + _OF_ROOM * self._long.entries.total())
-            if beside is not None:
-                return beside
+            return self._long.next_entry(self._entries, out_of, most, most + _OF_ROOM * self._long.entries.total())
         for key in self._entries:
             if out_of.get(key[0], 0) < most:
                 return key

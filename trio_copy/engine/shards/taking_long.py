@@ -52,15 +52,22 @@ class TakingLong:
         self._had[found[0]] += 1
         return found
 
-    def entry_beside(self, ready: Iterable[LaneKey], out_of: Mapping[str, int], most: float) -> LaneKey | None:
-        """Return the next entry of somebody of whom none takes long, and of whom fewer than so many are out; None for none.
+    def next_entry(
+        self, ready: Iterable[LaneKey], out_of: Mapping[str, int], most: float, beside: float
+    ) -> LaneKey | None:
+        """Return the entry that goes next; None for none.
 
-        Whoever has the fewest out goes first: another one may be stuck as well, and not be known as such.
+        That is one of somebody of whom none takes long, and fewer than `beside` are out; whoever has the fewest goes first, for
+        he may be stuck as well, and not be known as such. Or else the first one of somebody of whom fewer than `most` are out.
         """
-        found, fewest = None, most
+        found, fewest, known = None, beside, None
         for lane in ready:
-            if lane[0] not in self.entries and (out := out_of.get(lane[0], 0)) < fewest:
+            out = out_of.get(lane[0], 0)
+            if lane[0] in self.entries:
+                if known is None and out < most:
+                    known = lane
+            elif out < fewest:
                 found, fewest = lane, out
                 if not out:
                     break
-        return found
+        return found or known
