@@ -1,6 +1,6 @@
 """`python -m tests.model_check`: every history of some small worlds, and engines that are broken on purpose.
 
-    --most N    look at so many states of each world at most (default: 3,000,000), and then
+    --most N    look at so many states of each world at most (default: 4,000,000), and then
     --wander N  play so many histories at random, all over it
 
 Two accounts, two signals, a reorg, a takeover from an owner that lives on, and a crash at every step of every owner: every
@@ -19,7 +19,7 @@ from tests.model_check.worlds import BOUNDS, scenarios
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model_check", description=__doc__.split("\n")[0])
-    parser.add_argument("--most", type=int, default=3_000_000, help="states of each world, at most")
+    parser.add_argument("--most", type=int, default=4_000_000, help="states of each world, at most")
     parser.add_argument(
         "--wander", type=int, default=500, help="histories at random where not all states are looked at"
     )
