@@ -15,8 +15,8 @@ from attrs import evolve
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, TOKEN, make_signal, make_task
 from tests.cli.filled import Owner, open_owner
-from trio_copy.accounts.account import position_name
 from trio_copy.accounts.commands import Pass
+from trio_copy.accounts.names import position_name
 from trio_copy.cli import main
 from trio_copy.cli.opened import ask_store
 from trio_copy.cli.positions import COLUMNS as POSITIONS
