@@ -19,11 +19,11 @@ from trio_copy.transactions.transaction import read_signed
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.causes import kind_of
 from trio_copy_onchain.fleet.coin import Coin
-from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, acted_name
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import NoCoin, Operator
 from trio_copy_onchain.sending.trying import Refusal, with_gas
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate
 from trio_copy_onchain.wallets.kinds import WalletContracts
