@@ -38,7 +38,7 @@ from trio_copy.accounts.plain import (
     report_of,
     task_of,
 )
-from trio_copy.accounts.written_positions import holding_of, plain_bundle, plain_holding
+from trio_copy.accounts.written_positions import NO_BUNDLES, holding_of, plain_bundle, plain_holding
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, ModeChange
@@ -110,23 +110,28 @@ def account_of(follower: FollowerId, catalog: Catalog, documents: Iterable[Plain
         PlainError: a document is not what its kind promises.
     """
     account = Account(follower, catalog)
-    positions: defaultdict[Spot, dict[int | None, Plain]] = defaultdict(dict)
+    positions: dict[Spot, Plain] = {}
+    bundles: defaultdict[Spot, dict[int, Plain]] = defaultdict(dict)
     for document in documents:
         try:
             if document.kind == "position":
                 spot, bundle = place_of(document.name)
-                positions[spot][bundle] = document.body
+                if bundle is None:
+                    positions[spot] = document.body
+                else:
+                    bundles[spot][bundle] = document.body
             elif (read := _READERS.get(document.kind)) is not None:  # else others keep it by the follower
                 read(account, document)
         except _MISREAD as error:
             raise _misread(follower, document, error) from error
-    for spot, parts in positions.items():
+    for spot in (*positions, *(one for one in bundles if one not in positions)):
+        apart = bundles.get(spot, NO_BUNDLES)
         try:
-            holding = account.holdings[spot] = holding_of(parts)
+            holding = account.holdings[spot] = holding_of(positions[spot], apart)
         except _MISREAD as error:
-            document = PlainDocument("position", position_name(spot), parts.get(None, []))
+            document = PlainDocument("position", position_name(spot), positions.get(spot, []))
             raise _misread(follower, document, error) from error
-        if any(bundle not in parts for bundle in holding.apart):
+        if len(holding.apart) > len(apart):
             account.note_position(spot, NOTHING_HELD)  # an earlier version wrote it whole
     account.recount()
     return account

@@ -18,6 +18,7 @@ from trio_copy.model.values import value
 
 BUNDLE = 16
 """Lots; two bundles less one lot are written again with every copy."""
+_NONE = range(0)
 
 
 @value
@@ -78,7 +79,8 @@ class Holding:
 
 def bundles_apart(oldest: int, count: int) -> range:
     """Return which bundles are written apart of that many lots, the oldest of which has a number."""
-    return range(oldest // BUNDLE + 1, (oldest + count) // BUNDLE)
+    # Most positions have few lots, and each copy asks twice.
+    return _NONE if count <= BUNDLE else range(oldest // BUNDLE + 1, (oldest + count) // BUNDLE)
 
 
 def _sold(before: Position, after: Position) -> int:

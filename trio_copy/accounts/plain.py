@@ -48,7 +48,7 @@ def number_of(value: int) -> int:
 
 
 def first(body: Plain) -> Plain:
-    """Return what was stored when it is of the first version, the only one so far."""
+    """Return what was stored when it is of the first version, the only one so far of most."""
     if not body or body[0] != 1:
         raise PlainError("expected a document of version 1")
     return body

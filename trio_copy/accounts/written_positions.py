@@ -14,8 +14,9 @@ from trio_copy.accounts.plain import (
     position_of,
 )
 
-PositionParts = Mapping[int | None, Plain]
-"""A position's own document, by None, and its bundles, by their numbers."""
+Bundles = Mapping[int, Plain]
+"""A position's bundles, by their numbers."""
+NO_BUNDLES: Bundles = {}
 _WHOLE, _DIVIDED = 1, 2
 """Versions. Where nothing is apart it is the first, which earlier versions of the program read as well."""
 
@@ -39,26 +40,30 @@ def plain_bundle(holding: Holding, bundle: int) -> Plain | None:
     return [1, [plain_lot(lot) for lot in holding.base.lots[start : start + BUNDLE]]]
 
 
-def holding_of(parts: PositionParts) -> Holding:
+def holding_of(body: Plain, bundles: Bundles = NO_BUNDLES) -> Holding:
     """Read a position.
 
     Raises:
-        ValueError, TypeError, KeyError, IndexError: the parts are not what was written, all at one moment.
+        ValueError, TypeError, KeyError, IndexError: it is not what was written, all at one moment.
     """
-    version, base, tail, *divided = parts[None]
-    oldest, apart = 0, range(0)
-    if version == _DIVIDED:
-        oldest, count, shares, cost = divided
-        apart = bundles_apart(oldest, count)
-    elif version != _WHOLE or divided:
-        raise PlainError("expected a document of version 1 or 2")
-    if len(parts) - 1 != max(0, apart.stop - apart.start):
+    if body[0] == _DIVIDED:
+        return _divided(body, bundles)
+    _, base, tail = first(body)
+    if bundles:
+        raise PlainError("expected no bundles of it")
+    return Holding.of(position_of(base), map(entry_of, tail))
+
+
+def _divided(body: Plain, bundles: Bundles) -> Holding:
+    _, base, tail, oldest, count, shares, cost = body
+    apart = bundles_apart(oldest, count)
+    if len(bundles) != apart.stop - apart.start:
         raise PlainError(f"expected the bundles from {apart.start} to {apart.stop}")
     ends, *rest = base
     head = apart.start * BUNDLE - oldest
-    between = (lot for bundle in apart for lot in first(parts[bundle])[1])
+    between = (lot for bundle in apart for lot in first(bundles[bundle])[1])
     lots = [*ends[:head], *between, *ends[head:]]
     position = position_of([lots, *rest])
-    if divided and (len(lots), position.shares.micro, position.cost.micro) != (count, shares, cost):
+    if (len(lots), position.shares.micro, position.cost.micro) != (count, shares, cost):
         raise PlainError(f"expected {count} lots of {shares} shares that cost {cost}, in millionths")
     return Holding.of(position, map(entry_of, tail), oldest)

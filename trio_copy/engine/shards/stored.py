@@ -44,8 +44,8 @@ def stored_holding(documents: Sequence[Document]) -> Holding:
         StoreError: they are not what their kind promises.
     """
     own, *bundles = documents
-    apart = {place_of(one.name)[1]: read_plain(one.body) for one in bundles}
-    return kept_in(own, lambda body: holding_of({None: body, **apart}))
+    apart = {place_of(one.name)[1] or 0: read_plain(one.body) for one in bundles}
+    return kept_in(own, lambda body: holding_of(body, apart))
 
 
 def stored_fact(told: Told) -> Fact:
