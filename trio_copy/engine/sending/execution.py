@@ -82,24 +82,19 @@ class Execution:
 
     async def run_worker(self) -> None:
         """Carry out one task after the other, until the lanes are closed and empty."""
-        while await self._carry_out_in_turn():
-            pass
-
-    async def _carry_out_in_turn(self) -> bool:
-        """Carry out tasks until there are no more, or a send has used up its time; returns whether there may be more."""
-        rested = False
-        # One scope for all of them, shielded from where a task is placed to where its end is known, and with the deadline of
-        # the send that is under way: one each is dear.
-        with trio.CancelScope() as scope:
-            while (queued := await self.lanes.take(rested=rested, room=self._room)) is not None:
-                self.busy += 1
-                try:
-                    rested = await self.carry_out(queued, scope)
-                finally:
-                    self.busy -= 1
-                    self.lanes.done(queued)
-            return False
-        return True  # a send has used the scope up, and no more is taken in it
+        while True:
+            rested = False
+            # One scope for all tasks, shielded from where one is placed to where its end is known: one each is dear. A send that
+            # takes too long uses it up, and no more is taken in it.
+            with trio.CancelScope() as scope:
+                while (queued := await self.lanes.take(rested=rested, room=self._room)) is not None:
+                    self.busy += 1
+                    try:
+                        rested = await self.carry_out(queued, scope)
+                    finally:
+                        self.busy -= 1
+                        self.lanes.done(queued)
+                return
 
     @property
     def workers(self) -> int:
