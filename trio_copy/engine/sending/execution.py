@@ -7,6 +7,7 @@ holds, and its lane stays closed: the reconciler goes on asking.
 
 from collections.abc import Callable, Mapping
 from math import inf
+from typing import NamedTuple
 
 import trio
 from attrs import define, field, frozen
@@ -145,11 +146,10 @@ class Execution:
         if isinstance(ready, Outcome):
             self._end(shard, queued, ready)
             return False, False
-        settings, market, allotment = ready
         self.lanes.sending[shard.number] += 1
         scope.shield = True
         try:
-            placed = self._place(shard, queued, settings, market, allotment)
+            placed = self._place(shard, queued, ready)
             if placed is None:
                 # Only an exit can still be in hand then: what rests of its token goes first.
                 in_hand = self.lanes.holds(queued) and queued.in_hand
@@ -159,14 +159,12 @@ class Execution:
             await batch.wait()
             self.at("place: durable")
             answer = await self._submit(shard, queued, placed, scope)
-            return True, self._learn(shard, queued, placed, answer, settings)
+            return True, self._learn(shard, queued, placed, answer, ready.settings)
         finally:
             scope.shield = False
             self.lanes.sending[shard.number] -= 1
 
-    async def _wait_ready(
-        self, shard: Shard, queued: Queued, now: float
-    ) -> Outcome | tuple[FollowSettings, Market, Allotment | None]:
+    async def _wait_ready(self, shard: Shard, queued: Queued, now: float) -> "Outcome | _Ready":
         """Learn what a decision needs, or why there is none to be made."""
         task = queued.task
         settings = self._settings_of(task, now)
@@ -185,14 +183,12 @@ class Execution:
         if shard.grants.limit is not None and task.intent.side is _BUY:
             cost = worst_cost(task.intent.max_cost, task.intent.limit_price, market.fee)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
-                pass
-        return settings, market, allotment
+                now = self.wall()
+        return _Ready(settings, market, allotment, now)
 
-    def _place(
-        self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market, allotment: Allotment | None
-    ) -> e.Placed | None:
+    def _place(self, shard: Shard, queued: Queued, ready: "_Ready") -> e.Placed | None:
         """Let the account decide about a task; None when there is nothing to be sent for it now."""
-        task = queued.task
+        task, (settings, market, allotment, now) = queued.task, ready
         follower, prepare = self.book.terms.followers[task.follower], self.executor.prepare
         wallet = follower.wallet
         offer = c.Offer(
@@ -200,7 +196,7 @@ class Execution:
             settings,
             market,
             lambda key, intent: prepare(key, intent, wallet, market),
-            self.wall(),
+            now,
             self.lanes.resting(queued),
             shard.grants.day(task),
             queued.is_exit and self.lanes.crowded,
@@ -307,7 +303,7 @@ class Execution:
         if self._forbidden(shard, task, order, now) is not None:
             return None
         with trio.CancelScope(shield=True) as scope:
-            answer = await self._ask(order, scope, task.deadline - now)
+            answer = await self.executor.submit(order, scope, task.deadline - now)
         match answer:
             case OrderNotSent():
                 return None
@@ -339,7 +335,7 @@ class Execution:
                 self.at("send: may have been sent")
                 # What a reorg took back since is not sent again before it is back.
                 is_gone = sends is not None and shard.met.is_retracted(task.signal.signal_id)
-                answer = retracted(task) if is_gone else await self._ask(order, scope, task.deadline - now)
+                answer = retracted(task) if is_gone else await self.executor.submit(order, scope, task.deadline - now)
                 if not isinstance(answer, OrderNotSent | Outcome):
                     self.at("send: answered")
                     return answer
@@ -400,15 +396,6 @@ class Execution:
         if self.wall() < shard.until:
             await shard.confirm()
 
-    async def _ask(
-        self, order: Order, scope: trio.CancelScope, left_s: float
-    ) -> ExecutionReport | OrderNotSent | OrderUncertain:
-        """Send the frozen body once, with so much time left until its deadline; see `_submit`."""
-        try:
-            return await self.executor.submit(order, scope, left_s)
-        except (OrderNotSent, OrderUncertain) as error:
-            return error
-
     def _forbidden(self, shard: Shard, task: CopyTask, order: Order, now: float) -> Outcome | None:
         """Say why an order must not leave at this moment.
 
@@ -467,6 +454,16 @@ def _is_given_up(scope: trio.CancelScope) -> bool:
         return trio.current_effective_deadline() == -inf
     finally:
         scope.shield = True
+
+
+class _Ready(NamedTuple):
+    """What a decision needs."""
+
+    settings: FollowSettings
+    market: Market
+    allotment: Allotment | None
+    now: float
+    """When all of it was known, in Unix seconds."""
 
 
 @frozen
