@@ -85,8 +85,8 @@ class Execution:
         """Carry out one task after the other, until the lanes are closed and empty."""
         while True:
             rested = False
-            # One scope for all tasks, shielded from where one is placed to where its end is known: one each is dear. A send that
-            # takes too long uses it up, and no more is taken in it.
+            # One scope for all tasks, shielded from where one is placed to where its end is known, and with the deadline of the
+            # send that is under way: one each is dear. A send that takes too long uses it up, and no more is taken in it.
             with trio.CancelScope() as scope:
                 while (queued := await self.lanes.take(rested=rested, room=self._room)) is not None:
                     self.busy += 1
