@@ -25,6 +25,7 @@ from trio_copy.records import write_plain
 from trio_copy.testing.samples import sample_signal, sample_task
 
 COPIES = 2_000
+PURCHASES = 100
 NOW = 1_764_000_000.0
 ALICE = FollowerId("alice")
 SETTINGS = FollowSettings()
@@ -41,7 +42,11 @@ def main() -> None:
         fresh = [(make_account(held), make_copies()) for _ in range(RUNS)]
         us = cpu_per_item(partial(_copy_next, fresh, written=written), COPIES)
         row(f"a copy beside {held:,} open positions" if written else "of it without documents and facts", us, baseline)
-    print(f"  goal: {GOAL_US:g} us a copy, as dear beside 1,000 positions as beside one")
+    for lots in (1, 100, 1_000, 5_000):
+        fresh = [(make_account(lots, of_one_token=True), make_purchases()) for _ in range(RUNS)]
+        us = cpu_per_item(partial(_copy_next, fresh, written=True), PURCHASES)
+        row(f"a purchase of a token that was bought {lots:,} times before", us, baseline)
+    print(f"  goal: {GOAL_US:g} us a copy, as dear beside 1,000 positions, or after 1,000 purchases, as beside one")
 
 
 @frozen
@@ -91,9 +96,14 @@ def make_copies() -> list[Copy]:
     return [_copy(number, TOKEN + number // 2, (Side.BUY, Side.SELL)[number % 2]) for number in range(COPIES)]
 
 
-def make_account(held: int) -> Account:
+def make_purchases() -> list[Copy]:
+    """He buys one token again and again."""
+    return [_copy(number, 0) for number in range(PURCHASES)]
+
+
+def make_account(held: int, *, of_one_token: bool = False) -> Account:
     account = Account(ALICE, Catalog())
-    copy_all(account, [_copy(10**6 + number, number) for number in range(held)], written=False)
+    copy_all(account, [_copy(10**6 + number, 0 if of_one_token else number) for number in range(held)], written=False)
     return account
 
 

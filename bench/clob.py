@@ -27,8 +27,8 @@ from trio_copy.model.ids import FollowerId, IntentKey
 from trio_copy.model.orders import Status, Wallet
 from trio_copy.ports import ExecutorContext
 from trio_copy.testing.signing import FakeSigner, FakeSigners
-from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.executor import ClobExecutor, open_executor
+from trio_copy_clob.settings import ClobSettings
 
 ORDERS = 200
 """In each run; of the client a part of that, for it takes long."""

@@ -11,11 +11,11 @@ from typing import TypeVar
 import trio
 from attrs import evolve
 
-from trio_copy.accounts.account import position_name
-from trio_copy.accounts.documents import plain_holding
 from trio_copy.accounts.entries import fill_entry
 from trio_copy.accounts.holdings import Holding
+from trio_copy.accounts.names import position_name
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told, amounts_of
+from trio_copy.accounts.written_positions import plain_holding
 from trio_copy.cli.synthetic import synthetic_address
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.engine.shards.marks import plain_mark

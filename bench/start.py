@@ -18,9 +18,10 @@ import trio
 from bench.timing import RUNS
 from tests.redis.server import running_redis
 from trio_copy.accounts import OpenOrder
-from trio_copy.accounts.account import order_name, position_name
-from trio_copy.accounts.documents import plain_holding, plain_open_order
+from trio_copy.accounts.documents import plain_open_order
 from trio_copy.accounts.holdings import Holding
+from trio_copy.accounts.names import order_name, position_name
+from trio_copy.accounts.written_positions import plain_holding
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.synthetic import synthetic_address
 from trio_copy.clock import anchored_wall_clock

@@ -26,7 +26,7 @@ from tests.clob.opened import Sized
 from tests.engine.test_bounded import make_smaller, tables
 from tests.harness import World, make_test_plan, open_world, with_follow_settings
 from trio_copy.accounts.budgets import _scope_names, windows_of
-from trio_copy.accounts.documents import spot_of_name
+from trio_copy.accounts.names import place_of
 from trio_copy.clock import cpu_seconds
 from trio_copy.config import PluginTable
 from trio_copy.engine.opening import open_service
@@ -182,7 +182,7 @@ def main() -> None:
     for number in range(4096):  # entries of these caches
         token = TokenId(number << 130 | 1)
         token_text(token)
-        spot_of_name(f"{LEADER}/{token}")
+        place_of(f"{LEADER}/{token}")
         _scope_names(LEADER, token, f"0x{number:064x}", "")
         windows_of(LEADER, 60 * number)
     numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]

@@ -18,7 +18,6 @@ from trio_copy.model.units import NO_SHARES, NO_USD
 from trio_copy.native import require_native
 from trio_copy.ports import Executor, ExecutorContext
 from trio_copy.ports.signing import Signer
-from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.orders.body import with_owner
 from trio_copy_clob.orders.exchanges import CHAINS, EXCHANGES, exchange_of
 from trio_copy_clob.orders.headers import Credentials, access_of, l1_headers, l2_headers
@@ -41,6 +40,7 @@ from trio_copy_clob.sending.sent import Sendings
 from trio_copy_clob.sending.skew import VenueClock
 from trio_copy_clob.sending.stops import Stop, Stops
 from trio_copy_clob.sending.user_channel import UserChannels
+from trio_copy_clob.settings import ClobSettings
 from trio_copy_clob.terms import TermsReader
 from trio_copy_clob.transport import H11Transport
 from trio_copy_clob.troubles import Troubles

@@ -1,5 +1,6 @@
 """Prepares, freezes and "sends" orders like a real executor does."""
 
+from collections.abc import Awaitable
 from hashlib import sha256
 
 import trio
@@ -140,9 +141,9 @@ class DryRunExecutor:
         await self._answered(order)
         self.resting.end(order, "called off")
 
-    async def _answered(self, order: Order) -> None:
+    def _answered(self, order: Order) -> Awaitable[None]:
         """Wait for as long as the venue takes to answer an order."""
-        await self.moments.wait(self.venue.latency_s(order))
+        return self.moments.wait(self.venue.latency_s(order))
 
     def _fault(self, order: Order) -> str | None:
         """Draw what goes wrong with an order from its own luck; a second send meets no fault."""

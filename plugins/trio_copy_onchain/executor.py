@@ -38,13 +38,13 @@ from trio_copy_onchain.holdings.polymarket import POLYGON, Polymarket
 from trio_copy_onchain.looking import Looking
 from trio_copy_onchain.margins import Margins
 from trio_copy_onchain.markets import Markets, Terms
-from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators
 from trio_copy_onchain.placing import Body, calls_of, nothing_of, order_id, swap_of
 from trio_copy_onchain.relayer.carrying import Carrier
 from trio_copy_onchain.relayer.choosing import is_relayed, may_be_relayed
 from trio_copy_onchain.relayer.opening import make_carrier
 from trio_copy_onchain.sending.operator import NoCoin
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.submitting import Submitting
 from trio_copy_onchain.wallets.kinds import WalletContracts
 

@@ -53,10 +53,10 @@ class Looking:
             return await self._unbound(order, [operator for operator, _ in among], until)
         operator, signer = bound
         binding = operator.binding(order.key)
-        if binding is not None and binding.end is None and not operator.is_explained(order.key):
+        if binding is not None and binding.end is None and not operator.signing.is_explained(order.key):
             terms = await self.markets.terms(order.token_id, until)
             kind = kind_of(order.wallet, self.contracts)
-            operator.explain(
+            operator.signing.explain(
                 cause_of(self.chain.chain_id, order, body_of(order), terms, kind, operator, signer, binding)
             )
         return await self.report(order, operator, until)

@@ -13,7 +13,7 @@ from trio_copy.model.units import BPS, MICRO, Price, Rounding, Shares
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.holdings.conditional import Conditional
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
+from trio_copy_onchain.settings import FpmmTable, OnchainSettings, PoolTable
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals, decimals_call, read_decimals
 from trio_copy_onchain.venues.fpmm import Fpmm

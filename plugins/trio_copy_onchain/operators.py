@@ -173,7 +173,7 @@ class Operators:
     async def wait_room(self, among: Sequence[tuple[Operator, Signer]]) -> None:
         """Wait until one of some operators is not as it was."""
         # Taken now: what changes before a task has begun to wait would never be heard of.
-        changes = [operator.changed for operator, _ in among]
+        changes = [operator.line.changed for operator, _ in among]
         if len(changes) == 1:
             await changes[0].wait()
             return

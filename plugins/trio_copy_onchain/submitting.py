@@ -135,7 +135,7 @@ class Submitting:
     async def _wait(self, order: Order, operator: Operator, until: float) -> ExecutionReport:
         """Wait until the chain tells what became of an order, as long as the caller does."""
         while trio.current_time() < until:
-            news = operator.news_of(order.key)  # taken now: a question within the report may take a while
+            news = operator.line.news_of(order.key)  # taken now: a question within the report may take a while
             report = await self.looking.report(order, operator, until)
             if report is not None:
                 return report

@@ -12,6 +12,7 @@ from trio_copy_redis.scripts import load_script
 _LOAD = load_script("fence", "load")
 _ACCOUNTS_AT_ONCE = 200
 _SCANNED_AT_ONCE = 2000
+_WHOLE = 1_000_000_000
 _GLOB = str.maketrans({letter: "\\" + letter for letter in "*?[]^-\\"})
 
 
@@ -62,20 +63,22 @@ async def list_accounts(client: Client, keys: ShardKeys) -> list[FollowerId]:
 
 
 async def of_kind(client: Client, keys: ShardKeys, follower: FollowerId, kind: str) -> list[Document]:
-    """Read the documents of one account and kind."""
+    """Read the documents of one account and kind, in one step: one of them may say what another one holds."""
     like = f"{kind.translate(_GLOB)}\0*"
-    flat = await _scan(client, keys.tag, "HSCAN", keys.docs_of(follower), like)
+    flat = await _scan(client, keys.tag, "HSCAN", keys.docs_of(follower), like, at_once=_WHOLE)
     # A scan may tell the same twice.
     return list({one.key: one for one in documents_of(follower, flat)}.values())
 
 
-async def _scan(client: Client, tag: str, command: str, key: str, like: str = "*") -> list[bytes]:
+async def _scan(
+    client: Client, tag: str, command: str, key: str, like: str = "*", at_once: int = _SCANNED_AT_ONCE
+) -> list[bytes]:
     """Return what a set or a hash holds: for certain, what it holds all the time. The same may come twice."""
     while True:
         found: list[bytes] = []
         cursor, turns = b"0", client.turns
         while True:
-            words = (command, key, cursor, "MATCH", like, "COUNT", _SCANNED_AT_ONCE)
+            words = (command, key, cursor, "MATCH", like, "COUNT", at_once)
             begins = cursor == b"0"
             cursor, some = await client.call(tag, *words, raw=True)
             if begins:

@@ -9,6 +9,7 @@ from tests.builders import ALICE, LEADER, NOW, TOKEN, make_intent, make_settings
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
+from trio_copy.accounts.account import Part
 from trio_copy.accounts.budgets import day_of
 from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.model.catalog import Catalog
@@ -90,12 +91,15 @@ class Played:
     market: Market = MARKET
     told: list[Told] = field(factory=list)
     at: float = NOW + 2
+    changed: Sequence[Part] = ()
+    """The documents that the last command had written or deleted."""
 
     def do(self, command: c.Command) -> Sequence[e.Event]:
         """Carry a command out."""
         events = self.account.decide(command)
         self.account.apply(events)
-        self.told += self.account.take_changes()[1]
+        self.changed, told = self.account.take_changes()
+        self.told += told
         return events
 
     def offer(self, task: CopyTask, **changes: Any) -> Sequence[e.Event]:

@@ -11,8 +11,8 @@ from attrs import evolve
 
 from tests.builders import LEADER, NOW, make_signal, make_task
 from tests.cli.filled import Owner, open_owner
-from trio_copy.accounts.account import position_name
 from trio_copy.accounts.commands import Pass
+from trio_copy.accounts.names import position_name
 from trio_copy.cli.opened import ask_store
 from trio_copy.engine.plan import load_plan
 from trio_copy.engine.shards.marks import plain_mark

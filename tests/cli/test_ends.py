@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from trio_copy.cli import main
-from trio_copy.cli.run import _expect_all_ended
+from trio_copy.cli.ending import expect_all_ended
 from trio_copy.errors import InvariantBroken
 from trio_copy.model.units import Usd
 
@@ -97,17 +97,17 @@ def test_a_run_that_proves_everything_ends_well(tmp_path: Path, capfd: Capture, 
 @pytest.mark.parametrize("lost", [1, -1])
 def test_a_lost_task_is_a_bug_and_no_good_end(lost: int) -> None:
     """One end too many is as wrong as one too few; where several instances share the work, it cannot be told."""
-    _expect_all_ended(0, [])
-    _expect_all_ended(None, [])
+    expect_all_ended(0, [])
+    expect_all_ended(None, [])
     with pytest.raises(InvariantBroken, match=f"^{lost} task"):
-        _expect_all_ended(lost, [])
+        expect_all_ended(lost, [])
 
 
 def test_a_run_that_writes_files_ends_with_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording, and a log in a file, wait for nothing that could still come."""
     conf = _written(tmp_path, MEMORY, "")
     conf.write_text(f'{conf.read_text()}\n[log]\nfile = "{tmp_path / "kept.log"}"\n')
-    monkeypatch.setattr("trio_copy.cli.run._SUMMARY_S", 120.0)
+    monkeypatch.setattr("trio_copy.cli.running._SUMMARY_S", 120.0)
     began = time.monotonic()
     assert main(["record", str(tmp_path / "a.rec"), "--conf", str(conf), "--for", "300ms", "--json"]) == 0
 

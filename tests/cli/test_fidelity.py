@@ -15,8 +15,8 @@ from attrs import define, evolve
 from tests.builders import LEADER, NOW, OTHER_LEADER, make_follow, make_signal, make_task, usd
 from tests.cli.filled import Owner
 from tests.cli.small_books import conf, fill, own, rows
-from trio_copy.accounts.account import position_name
 from trio_copy.accounts.commands import Answer
+from trio_copy.accounts.names import position_name
 from trio_copy.accounts.sighted import looks_key
 from trio_copy.cli import main
 from trio_copy.cli.fidelity import COLUMNS, read_fidelity

@@ -109,7 +109,7 @@ def _left_open(conf: Path, patch: Patch) -> None:
         raise BaseExceptionGroup("", [BaseExceptionGroup("", [UnresolvedOrders("not armed: 1 order")])])
 
     with patch.context() as broken:
-        broken.setattr("trio_copy.cli.run._run", fail)
+        broken.setattr("trio_copy.cli.run.run_session", fail)
         assert main(["run", str(conf)]) == 1
 
 

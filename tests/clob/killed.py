@@ -13,7 +13,7 @@ from unittest.mock import patch
 from attrs import define
 
 from tests.clob.wire import watched
-from trio_copy.cli import run
+from trio_copy.cli import running
 from trio_copy.cli.app import main
 from trio_copy.engine.seams import Seams
 
@@ -50,5 +50,5 @@ def dying(make: Callable[..., Seams], death: Death) -> Callable[..., Seams]:
 
 if __name__ == "__main__":
     first, _, then = sys.argv[1].partition(" > ")
-    with patch.object(run, "Seams", dying(Seams, Death(first, int(sys.argv[2]), then))):
+    with patch.object(running, "Seams", dying(Seams, Death(first, int(sys.argv[2]), then))):
         sys.exit(main(sys.argv[3:]))

@@ -19,8 +19,9 @@ from trio_copy.ports import ExecutorContext, Finding, Health
 from trio_copy.signing.access import AccessSigners
 from trio_copy.testing.clob_venue import Answered, ClobServer, Standing, Tier, open_virtual_clob_venue
 from trio_copy.testing.signing import FakeSigner, FakeSigners
-from trio_copy_clob.clob import ClobSettings, examine_clob
+from trio_copy_clob.clob import examine_clob
 from trio_copy_clob.examining.derived import addresses_of
+from trio_copy_clob.settings import ClobSettings
 
 Clock = trio.testing.MockClock
 KEY = SecretKey(b"\x01" * 32)

@@ -22,10 +22,10 @@ from trio_copy.native import SecretKey
 from trio_copy.testing.clob_venue import Settles, open_clob_venue
 from trio_copy.testing.clob_venue.api_keys import ApiKeys
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
-from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.sending import user_channel
 from trio_copy_clob.sending.open_orders import Step
 from trio_copy_clob.sending.user_channel import Told, told_of
+from trio_copy_clob.settings import ClobSettings
 
 Clock = trio.testing.MockClock
 WALLET = Wallet(follower=FollowerId("alice"), address=KEY.address)

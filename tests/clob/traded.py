@@ -29,8 +29,8 @@ from trio_copy.testing.clob_venue import (
 )
 from trio_copy.testing.samples import sample_intent, sample_signal, sample_task
 from trio_copy.testing.signing import FakeSigner, FakeSigners
-from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.executor import ClobExecutor, open_executor
+from trio_copy_clob.settings import ClobSettings
 
 KEY = SecretKey(b"\x01" * 32)
 TOKEN, OPPOSITE = TokenId(7), TokenId(6)

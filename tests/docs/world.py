@@ -11,8 +11,8 @@ from tests.builders import NOW, make_signal, make_task
 from tests.cli.filled import open_owner
 from tests.docs.commands import ROOT
 from tests.past import record_market
-from trio_copy.accounts.account import position_name
 from trio_copy.accounts.commands import Pass
+from trio_copy.accounts.names import position_name
 from trio_copy.chain.decoders.order_filled import V2_TOPIC
 from trio_copy.chain.decoders.words import address_topic
 from trio_copy.engine.plan import load_plan

@@ -20,7 +20,7 @@ from trio_copy.native import SecretKey
 from trio_copy.ports import ExecutorContext, Journal, Nodes, Purpose, Signer, Spending
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.executor import OnchainExecutor, open_executor
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
+from trio_copy_onchain.settings import FpmmTable, OnchainSettings, PoolTable
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool
 

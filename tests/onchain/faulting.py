@@ -142,7 +142,7 @@ class Bench:
             while not await _value(holds()):
                 self.trading.executor.operators.wake()
                 with trio.move_on_after(0.2):  # a look that nobody answers changes nothing
-                    await self.operator.wait_changed()
+                    await self.operator.line.changed.wait()
             return
         raise AssertionError(f"{what}: {self.trading.troubles}, {self.operator.nonces}")
 

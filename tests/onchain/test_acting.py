@@ -25,7 +25,7 @@ from trio_copy_onchain.acting.planning import Planning
 from trio_copy_onchain.acting.steps import Line, Owner, Step, amount
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
+from trio_copy_onchain.settings import FpmmTable, OnchainSettings, PoolTable
 from trio_copy_onchain.tx.fees import GWEI
 from trio_copy_onchain.venues.abi import function
 from trio_copy_onchain.wallets.kinds import CONTRACTS

@@ -23,7 +23,7 @@ from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.ports import Contracts, ExecutorContext, Finding, Health, Nodes, TransactionPolicy
 from trio_copy.testing.anvil import Node
 from trio_copy_onchain.examining.examine import examine
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
+from trio_copy_onchain.settings import FpmmTable, OnchainSettings, PoolTable
 
 pytestmark = pytest.mark.anvil
 _CHAIN = ChainSettings(chain_id=POLYGON)

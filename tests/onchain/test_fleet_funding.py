@@ -16,7 +16,7 @@ from trio_copy.ports import ExecutorContext
 from trio_copy.testing.devnet import DevChain
 from trio_copy.testing.nodes import ScriptedNodes
 from trio_copy_onchain.executor import OnchainExecutor, open_executor
-from trio_copy_onchain.onchain import OnchainSettings
+from trio_copy_onchain.settings import OnchainSettings
 
 OPERATOR, FUNDING, STRANGER = (Address(f"0x{number:040x}") for number in (1, 15, 16))
 FLEET = Fleet(

@@ -31,8 +31,8 @@ from trio_copy.testing.nodes import ScriptedNodes
 from trio_copy.testing.samples import sample_intent
 from trio_copy.transactions.calls import Call, call_digest
 from trio_copy_onchain.executor import OnchainExecutor, open_executor
-from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.tx.fees import GWEI, Fees
 from trio_copy_onchain.tx.sendings import Binding, End, Fate, Sending, doing_nothing, plain_binding
 

@@ -18,7 +18,7 @@ from trio_copy_onchain.holdings.of_venues import approval_of
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
 from trio_copy_onchain.holdings.routed import Routed
 from trio_copy_onchain.holdings.seam import Condition, Holdings
-from trio_copy_onchain.onchain import OnchainSettings
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.venues.amounts import Decimals
 from trio_copy_onchain.venues.fpmm import Fpmm
 from trio_copy_onchain.venues.pool import Pool, Router

@@ -20,7 +20,7 @@ async def test_whoever_waits_for_a_block_hears_of_it_and_nobody_else_is_told(nur
     """He answers for it. When it is final he is gone: then whoever asks for it is told."""
     chain, news = ScriptedChain(names=("node-1",), unfinalized=2), list[IntentKey]()
     operator = operator_on(chain, news.append)
-    ours, heard = bind(operator.nonces), operator.news_of(BOUND)
+    ours, heard = bind(operator.nonces), operator.line.news_of(BOUND)
     nursery.start_soon(heard.wait)
     await trio.testing.wait_all_tasks_blocked()
     chain.mine(ours)
@@ -38,7 +38,7 @@ async def test_what_somebody_has_waited_for_too_long_is_told() -> None:
     operator = operator_on(chain, news.append)
     ours = bind(operator.nonces)
     with trio.move_on_after(0):
-        await operator.news_of(BOUND).wait()
+        await operator.line.news_of(BOUND).wait()
     chain.mine(ours)
     await operator.look(trio.current_time() + 5)
     assert news == [BOUND]

@@ -17,9 +17,9 @@ from trio_copy.ports import Act, Deed
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.acting.cost import Cost
 from trio_copy_onchain.asking.fee_clock import FeeClock
-from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.relayer.choosing import is_relayed
 from trio_copy_onchain.relayer.submitted import name_of
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.tx.fees import GWEI
 from trio_copy_onchain.wallets.kinds import CONTRACTS
 

@@ -53,4 +53,4 @@ async def test_why_something_is_sent_is_forgotten_where_it_gets_no_nonce(bench: 
     bench.trading.executor.operators.fees.cap = 1
     with pytest.raises(OrderNotSent, match="the cap"):
         await bench.trading.submit(order)
-    assert not bench.operator._causes
+    assert not bench.operator.signing._causes

@@ -225,6 +225,14 @@ class FindsAnywhere(MemoryHistory):
         return [one for one in self.data.facts.values() if prefix in one.task_id + one.signal_id], documents
 
 
+class ListsInPieces(MemoryHistory):
+    async def documents(self, kind: str, follower: FollowerId | None = None) -> Sequence[Document]:
+        found = list(await super().documents(kind, follower))
+        await trio.lowlevel.checkpoint()
+        half = len(found) // 2
+        return sorted((*found[:half], *(await super().documents(kind, follower))[half:]))
+
+
 _WRONG: dict[str, Any] = {
     "accounts": MemoryAccounts,
     "control": MemoryControl,
@@ -255,6 +263,7 @@ MUTANTS: tuple[type, ...] = (
     TellsTheOldestFirst,
     FindsAnywhere,
     ForgetsSums,
+    ListsInPieces,
 )
 
 

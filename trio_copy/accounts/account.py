@@ -15,6 +15,7 @@ from trio_copy.accounts.commands import Command
 from trio_copy.accounts.deciding import decide
 from trio_copy.accounts.entries import about_entry, is_of
 from trio_copy.accounts.holdings import NOTHING_HELD, Holding
+from trio_copy.accounts.names import bundle_name, order_name, position_name, waits_name
 from trio_copy.accounts.orders import OpenOrder, OrderState, Unsent, never_came, spent_by
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told, amounts_of
 from trio_copy.model.budgets import Performance
@@ -24,7 +25,7 @@ from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.facts import NO_AMOUNTS, Amounts
 from trio_copy.model.fills import Side
 from trio_copy.model.fundings import Funding
-from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id, token_text
+from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id
 from trio_copy.model.orders import ExecutionReport, Settlement
 from trio_copy.model.positions import EntryKind, LedgerEntry, Position
 from trio_copy.model.signals import Signal
@@ -382,13 +383,21 @@ class Account:
             self.holdings[spot] = holding
         opened = (1 if after.lots else 0) - (1 if before.lots else 0)
         self.exposure.change(spot, opened + count, after.cost.micro - before.cost.micro + cost)
-        self._changed["position", position_name(spot)] = None
+        self.note_position(spot, known)
         realised = after.realised.micro - before.realised.micro
         provisional = after.provisional.micro - before.provisional.micro
         if realised or provisional:
             self.performance = self.performance.after(Usd(realised + provisional), day_of(at))
             self._changed[MONEY] = None
         return realised, provisional
+
+    def note_position(self, spot: Spot, before: Holding) -> None:
+        """Have a position written again, with those of its bundles that it has since, or has no more."""
+        self._changed["position", position_name(spot)] = None
+        apart, now = before.apart, self.holdings.get(spot, NOTHING_HELD).apart
+        if apart != now:
+            for bundle in set(apart).symmetric_difference(now):
+                self._changed["position", bundle_name(spot, bundle)] = None
 
     def _hold(self, open_order: OpenOrder) -> None:
         """Set aside what an open order may take."""
@@ -461,20 +470,3 @@ class Account:
         """Take note that a signal came to its end here."""
         self.recent[signal.signal_id] = signal.block_number
         self._changed[MONEY] = None
-
-
-def order_name(open_order: OpenOrder) -> str:
-    """Name an order's document by all the ids that people may ask for."""
-    order, task = open_order.order, open_order.task
-    return f"{order.key}/{task.task_id}/{task.signal.signal_id}/{order.order_id}"
-
-
-def waits_name(task: CopyTask) -> str:
-    """Name a waiting task's document."""
-    return f"{task.task_id}/{task.signal.signal_id}"
-
-
-def position_name(spot: Spot) -> str:
-    """Name a position's document."""
-    leader, token = spot
-    return f"{leader}/{token_text(token)}"

@@ -4,8 +4,8 @@ A document is a list of plain values, which whoever stores it may write as JSON:
 of any width, token ids are text. The lists are positional: each has its own version, so that an older one is recognised.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from attrs import evolve, frozen
@@ -16,42 +16,39 @@ from trio_copy.accounts.account import (
     DeadLetter,
     Part,
     Waiting,
-    order_name,
-    position_name,
-    waits_name,
 )
 from trio_copy.accounts.budgets import Spot, Window
-from trio_copy.accounts.holdings import Holding
+from trio_copy.accounts.holdings import NOTHING_HELD
+from trio_copy.accounts.names import bundle_name, order_name, place_of, position_name, waits_name
 from trio_copy.accounts.orders import OpenOrder, OrderState, Unsent
 from trio_copy.accounts.plain import (
     PlainError,
     bearing,
     borne_by,
-    entry_of,
     first,
     intent_of,
     number_of,
     order_of,
-    plain_entry,
     plain_intent,
     plain_order,
-    plain_position,
     plain_reason,
     plain_report,
     plain_task,
-    position_of,
     reason_of,
     report_of,
     task_of,
 )
+from trio_copy.accounts.written_positions import NO_BUNDLES, holding_of, plain_bundle, plain_holding
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.fundings import Funding
-from trio_copy.model.ids import Address, FollowerId, IntentKey, SignalId, TaskId, TokenId
+from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId
 from trio_copy.model.units import Usd
 
 Plain = list[Any]
+_MISREAD = (ValueError, TypeError, KeyError, IndexError)
+"""What is raised where a document is not what its kind promises."""
 _ENDED, _BREACHED, _HANDED_OVER = 1, 2, 4
 """What may be said of an open order, in one number."""
 
@@ -75,8 +72,11 @@ def document_of(account: Account, part: Part) -> Plain | None:
         case "money":
             return _plain_money(account)
         case "position":
-            holding = account.holdings.get(spot_of_name(name))
-            return None if holding is None else plain_holding(holding)
+            spot, bundle = place_of(name)
+            holding = account.holdings.get(spot)
+            if holding is None:
+                return None
+            return plain_holding(holding) if bundle is None else plain_bundle(holding, bundle)
         case "waits":
             waits = account.waiting.get(TaskId(name.partition("/")[0]))
             return None if waits is None else plain_waiting(waits)
@@ -95,6 +95,7 @@ def documents_of(account: Account) -> Iterable[PlainDocument]:
         *(("waits", waits_name(waits.task)) for waits in account.waiting.values()),
         *(("dead", task) for task in account.dead),
         *(("position", position_name(spot)) for spot in account.holdings),
+        *(("position", bundle_name(spot, one)) for spot, held in account.holdings.items() for one in held.apart),
     ]
     for kind, name in parts:
         body = document_of(account, (kind, name))
@@ -109,17 +110,36 @@ def account_of(follower: FollowerId, catalog: Catalog, documents: Iterable[Plain
         PlainError: a document is not what its kind promises.
     """
     account = Account(follower, catalog)
+    positions: dict[Spot, Plain] = {}
+    bundles: defaultdict[Spot, dict[int, Plain]] = defaultdict(dict)
     for document in documents:
-        read = _READERS.get(document.kind)
-        if read is None:
-            continue  # of others who keep something by the follower
         try:
-            read(account, document)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            what = f"{document.kind} {document.name} of {follower}"
-            raise PlainError(f"expected a stored {what}, was {str(document.body)[:80]}: {error}") from error
+            if document.kind == "position":
+                spot, bundle = place_of(document.name)
+                if bundle is None:
+                    positions[spot] = document.body
+                else:
+                    bundles[spot][bundle] = document.body
+            elif (read := _READERS.get(document.kind)) is not None:  # else others keep it by the follower
+                read(account, document)
+        except _MISREAD as error:
+            raise _misread(follower, document, error) from error
+    for spot in (*positions, *(one for one in bundles if one not in positions)):
+        apart = bundles.get(spot, NO_BUNDLES)
+        try:
+            holding = account.holdings[spot] = holding_of(positions[spot], apart)
+        except _MISREAD as error:
+            document = PlainDocument("position", position_name(spot), positions.get(spot, []))
+            raise _misread(follower, document, error) from error
+        if len(holding.apart) > len(apart):
+            account.note_position(spot, NOTHING_HELD)  # an earlier version wrote it whole
     account.recount()
     return account
+
+
+def _misread(follower: FollowerId, document: PlainDocument, error: Exception) -> PlainError:
+    what = f"{document.kind} {document.name} of {follower}"
+    return PlainError(f"expected a stored {what}, was {str(document.body)[:80]}: {error}")
 
 
 def plain_open_order(open_order: OpenOrder) -> Plain:
@@ -195,24 +215,6 @@ def dead_letter_of(body: Plain) -> DeadLetter:
     return DeadLetter(task=task_of(task), why=why, at=at)
 
 
-def plain_holding(holding: Holding) -> Plain:
-    """Write a position: its firm base and its unsettled tail."""
-    return [1, plain_position(holding.base), [plain_entry(entry) for entry in holding.tail]]
-
-
-def holding_of(body: Plain) -> Holding:
-    """Read a position."""
-    _, base, tail = first(body)
-    return Holding.of(position_of(base), map(entry_of, tail))
-
-
-@lru_cache(maxsize=4096)
-def spot_of_name(name: str) -> Spot:
-    """Read whose trades of which token a position's document is about."""
-    leader, _, token = name.partition("/")
-    return (Address(leader), TokenId(int(token)))
-
-
 def performance_of(body: Plain) -> Performance:
     """Read what a follower realised, from the document about its money."""
     realised, peak, day, day_realised, *rest = first(body)[1]
@@ -283,14 +285,9 @@ def _read_dead(account: Account, document: PlainDocument) -> None:
     account.dead[dead.task.task_id] = dead
 
 
-def _read_position(account: Account, document: PlainDocument) -> None:
-    account.holdings[spot_of_name(document.name)] = holding_of(document.body)
-
-
 _READERS: Mapping[str, Callable[[Account, PlainDocument], None]] = {
     "money": _read_money,
     "order": _read_order,
     "waits": _read_waiting,
     "dead": _read_dead,
-    "position": _read_position,
 }

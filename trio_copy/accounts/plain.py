@@ -3,7 +3,7 @@
 For the same reason it says `_value_`, which is there, where `value` would be a call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -48,7 +48,7 @@ def number_of(value: int) -> int:
 
 
 def first(body: Plain) -> Plain:
-    """Return what was stored when it is of the first version, the only one so far."""
+    """Return what was stored when it is of the first version, the only one so far of most."""
     if not body or body[0] != 1:
         raise PlainError("expected a document of version 1")
     return body
@@ -393,10 +393,15 @@ def entry_of(plain: Plain) -> LedgerEntry:
     )
 
 
-def plain_position(position: Position) -> Plain:
-    """Write a position with its lots."""
+def plain_lot(lot: Lot) -> Plain:
+    """Write one lot."""
+    return [lot.key, lot.shares.micro, lot.cost.micro, lot.opened_at, int(lot.firm)]
+
+
+def plain_position(position: Position, lots: Iterable[Lot]) -> Plain:
+    """Write a position with some of its lots."""
     return [
-        [[lot.key, lot.shares.micro, lot.cost.micro, lot.opened_at, int(lot.firm)] for lot in position.lots],
+        [plain_lot(lot) for lot in lots],
         position.realised.micro,
         position.provisional.micro,
         position.fees.micro,

@@ -7,6 +7,7 @@ somebody has just mended NTP.
 """
 
 from collections.abc import Callable
+from math import inf
 
 from attrs import define, field
 
@@ -20,6 +21,8 @@ _JUMP_S = 2.0
 """More than this between our clock and Trio's is sleep, or a clock that was set."""
 _STEP_S = 1.0
 """A smaller step of the system's clock changes no decision."""
+_LOOK_EVERY_S = 0.001
+"""By our clock, which counts sleep: each copy asks twice, and some leave within a millisecond."""
 
 
 @define(eq=False, kw_only=True)
@@ -36,6 +39,8 @@ class ClockWatch:
     now: Callable[[], float] = field(factory=trio_clock)
     _ahead: float | None = None
     """What our clock showed beyond Trio's when last looked at; None while nobody looks."""
+    _looked_at: float = -inf
+    """By our clock."""
     _connects: dict[str, int] | None = None
     """After a jump, how often each endpoint had connected before; None once one has connected again."""
     _step_told: float = 0.0
@@ -43,7 +48,7 @@ class ClockWatch:
     def start(self) -> None:
         """Begin to watch, not armed."""
         self.skew.start()
-        self._ahead, self._connects = self._now_ahead(), None
+        self._ahead, self._looked_at, self._connects = self._now_ahead(), -inf, None
 
     def stop(self) -> None:
         """Watch no more: nobody listens to nodes."""
@@ -61,6 +66,10 @@ class ClockWatch:
         """Notice jumps of our clock, and steps of the system's."""
         if self._ahead is None:
             return
+        now = self.wall()
+        if 0 <= now - self._looked_at < _LOOK_EVERY_S:
+            return
+        self._looked_at = now
         before, self._ahead = self._ahead, self._now_ahead()
         jumped = self._ahead - before
         if abs(jumped) > _JUMP_S:

@@ -6,6 +6,7 @@ from contextlib import suppress
 import trio
 from attrs import define
 
+from trio_copy.accounts.names import place_of
 from trio_copy.config import Settings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.follows_of_file import put_follows_of_file
@@ -68,7 +69,8 @@ class Housekeeping:
                 await shard.load([follower for follower in followers if self.plan.shard_of(follower) == number])
             except LeaseLost as error:
                 shard.lose(error)
-        self.seams.observer.on_step("positions", f"{counted(len(held), 'position')} loaded")
+        positions = sum(place_of(document.name)[1] is None for document in held)
+        self.seams.observer.on_step("positions", f"{counted(positions, 'position')} loaded")
 
     async def follow_shards(self, keeper: Keeper, drain: Callable[[], None]) -> None:
         """Read other leaders when shards come or go, look at what they hold, and end when somebody asked for it."""

@@ -145,11 +145,10 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
 
     def lane_of(task: CopyTask) -> LaneKey:
         followers = book.terms.followers
-        follower = followers.named.get(task.follower)
+        follower = followers.named.get(task.follower) or followers.get(task.follower)
         if follower is None:
             # Of one that the file does not name any more, orders may be open all the same.
-            unnamed = Follower(follower=task.follower, executor="")
-            follower = followers.get(task.follower, unnamed)
+            follower = Follower(follower=task.follower, executor="")
         return executors[task.executor].lane(task.intent, follower.wallet)
 
     tokens = opened.tokens

@@ -14,6 +14,8 @@ from trio_copy.model.units import Usd
 
 EVERYBODY = FollowerId("*")
 """The id of the follower that stands for everybody who is not named."""
+_LENT_MOST = 10_000
+"""Followers that are not named and that are kept as they are."""
 
 
 @frozen(kw_only=True)
@@ -52,12 +54,24 @@ class Followers(Mapping[FollowerId, Follower]):
     """The accounts by id. A follower `*` lends its executor and settings to everybody who is not named."""
 
     named: dict[FollowerId, Follower] = field(factory=dict)
+    _lent: dict[FollowerId, Follower] = field(factory=dict)
+    """Some of those who are not named, as each copy asks for them three times."""
+    _lender: Follower | None = None
+    """By whom."""
 
     def __getitem__(self, follower: FollowerId) -> Follower:
-        found = self.named.get(follower)
+        return self.named.get(follower) or self._lend(follower)
+
+    def _lend(self, follower: FollowerId) -> Follower:
+        pattern = self.named[EVERYBODY]
+        if self._lender is not pattern or len(self._lent) > _LENT_MOST:
+            self._lender = pattern
+            self._lent.clear()
+        found = self._lent.get(follower)
         if found is None:
-            pattern = self.named[EVERYBODY]
-            found = Follower(follower=follower, executor=pattern.executor, own=pattern.own, paper_usd=pattern.paper_usd)
+            found = self._lent[follower] = Follower(
+                follower=follower, executor=pattern.executor, own=pattern.own, paper_usd=pattern.paper_usd
+            )
         return found
 
     def __iter__(self) -> Iterator[FollowerId]:

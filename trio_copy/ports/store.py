@@ -235,7 +235,10 @@ class History(Protocol):
         ...
 
     async def documents(self, kind: str, follower: FollowerId | None = None) -> Sequence[Document]:
-        """Return the documents of a kind, of all shards and of one or every account, sorted by their keys."""
+        """Return the documents of a kind, of all shards and of one or every account, sorted by their keys.
+
+        Those of one account are all of one moment: no write has put some of them and not yet the others.
+        """
         ...
 
 

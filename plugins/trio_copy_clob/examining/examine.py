@@ -6,7 +6,6 @@ import trio
 
 from trio_copy.model.orders import Wallet
 from trio_copy.ports import Contracts, ExecutorContext, Finding
-from trio_copy_clob.clob import ClobSettings
 from trio_copy_clob.examining.at_venue import (
     AtVenue,
     examine_clock,
@@ -19,6 +18,7 @@ from trio_copy_clob.examining.on_chain import OnChain
 from trio_copy_clob.sending.calling import Caller
 from trio_copy_clob.sending.limits import Turns, limits_of_reads
 from trio_copy_clob.sending.skew import VenueClock
+from trio_copy_clob.settings import ClobSettings
 from trio_copy_clob.transport import H11Transport
 
 _AT_ONCE = 8

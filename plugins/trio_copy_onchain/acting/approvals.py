@@ -14,7 +14,7 @@ from trio_copy.model.units import MICRO, Usd
 from trio_copy_onchain.acting.steps import Owner, amount
 from trio_copy_onchain.holdings.approvals import Allowance, Approval, ForAll
 from trio_copy_onchain.holdings.polymarket import Polymarket
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
+from trio_copy_onchain.settings import FpmmTable, OnchainSettings, PoolTable
 
 Needed = tuple[Approval, str]
 """An approval, and what a person reads of it."""

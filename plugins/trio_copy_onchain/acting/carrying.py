@@ -19,11 +19,11 @@ from trio_copy.transactions.transaction import read_signed
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.causes import kind_of
 from trio_copy_onchain.fleet.coin import Coin
-from trio_copy_onchain.onchain import OnchainSettings
 from trio_copy_onchain.operators import Operators, acted_name
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.operator import NoCoin, Operator
 from trio_copy_onchain.sending.trying import Refusal, with_gas
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate
 from trio_copy_onchain.wallets.kinds import WalletContracts
@@ -96,7 +96,7 @@ class Carrying:
                 return evolve(report, done=Done.PENDING) if may_begin else report
             if not may_begin:
                 with trio.move_on_at(min(until, trio.current_time() + _LOOK_EVERY_S)):
-                    await operator.wait_changed()
+                    await operator.line.changed.wait()
 
     async def _begin(
         self, act: Act, kind: WalletKind, operator: Operator, signer: Signer, until: float
@@ -133,7 +133,7 @@ class Carrying:
 
     def _go_on(self, act: Act, kind: WalletKind, operator: Operator, signer: Signer) -> None:
         """Let what is under way pay more where it has to: after a restart, nobody knows what for."""
-        if operator.is_explained(act.key):
+        if operator.signing.is_explained(act.key):
             return
         binding = operator.binding(act.key)
         signed = None if binding is None or binding.end is not None else binding.call
@@ -141,7 +141,7 @@ class Carrying:
             return
         call = Call(to=signed.to, data=signed.data, value=signed.value)
         if call == _outer(act, kind, operator):
-            operator.explain(_cause(act, signer, call, signed.gas))
+            operator.signing.explain(_cause(act, signer, call, signed.gas))
 
     async def _report(self, act: Act, operator: Operator, until: float) -> ActReport:
         """Say how an act stands."""

@@ -15,7 +15,7 @@ from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.holdings.conditional import Adapted, Conditional
 from trio_copy_onchain.holdings.polymarket import MarketKind, Polymarket
 from trio_copy_onchain.holdings.routed import Routed
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings
+from trio_copy_onchain.settings import FpmmTable, OnchainSettings
 from trio_copy_onchain.tx.reverts import Revert
 from trio_copy_onchain.venues import abi
 

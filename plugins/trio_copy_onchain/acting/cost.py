@@ -11,7 +11,7 @@ from trio_copy.transactions.calls import Call
 from trio_copy_onchain.acting.steps import Owner
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
-from trio_copy_onchain.onchain import OnchainSettings
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.tx.answers import Before, gas_limit
 from trio_copy_onchain.wallets.kinds import WalletContracts, of_wallet
 from trio_copy_onchain.wallets.safe import Safe

@@ -23,7 +23,7 @@ from trio_copy_onchain.holdings.approvals import Allowance, questions
 from trio_copy_onchain.holdings.balances import money_call, read_money
 from trio_copy_onchain.holdings.polymarket import Polymarket
 from trio_copy_onchain.holdings.seam import Holdings
-from trio_copy_onchain.onchain import OnchainSettings
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import decimals_call, read_decimals
 

@@ -11,7 +11,7 @@ from trio_copy.model.orders import SignatureType
 from trio_copy.ports import Finding
 from trio_copy_onchain.examining.looking import Look, bad, checksummed, good, listed, unknown
 from trio_copy_onchain.holdings.ids import token_of
-from trio_copy_onchain.onchain import FpmmTable, OnchainSettings, PoolTable
+from trio_copy_onchain.settings import FpmmTable, OnchainSettings, PoolTable
 from trio_copy_onchain.tx.wire import MISREAD, number_of
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.venues.amounts import Decimals

@@ -10,7 +10,7 @@ from trio_copy_onchain.examining.at_venues import AtVenues
 from trio_copy_onchain.examining.looking import Look
 from trio_copy_onchain.examining.of_policies import OfPolicy
 from trio_copy_onchain.examining.of_wallets import OfWallet
-from trio_copy_onchain.onchain import OnchainSettings
+from trio_copy_onchain.settings import OnchainSettings
 
 _AT_ONCE = 8
 

@@ -10,7 +10,7 @@ from trio_copy.model.orders import SignatureType, Wallet
 from trio_copy.ports import Finding, TransactionPolicy
 from trio_copy_onchain.examining.looking import Look, bad, checksummed, good, listed, unknown
 from trio_copy_onchain.examining.of_wallets import LEAST_TRADES, about, coins, gas_of_a_trade
-from trio_copy_onchain.onchain import OnchainSettings
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.venues import abi
 
 _DECIMALS = abi.function("decimals")

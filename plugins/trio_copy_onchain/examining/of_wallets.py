@@ -14,7 +14,7 @@ from trio_copy.ports import Finding
 from trio_copy.transactions.tips import floor_of
 from trio_copy_onchain.examining.looking import Look, bad, checksummed, good, listed, unknown
 from trio_copy_onchain.holdings.balances import money_call
-from trio_copy_onchain.onchain import OnchainSettings
+from trio_copy_onchain.settings import OnchainSettings
 from trio_copy_onchain.tx.wire import MISREAD, number_of
 from trio_copy_onchain.venues import abi
 from trio_copy_onchain.wallets.kinds import WalletContracts, of_wallet

@@ -4,30 +4,30 @@ All of its sendings pass through here, whoever pays for them. What has left and 
 every block; nothing leaves before the journal has it.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 
 import trio
 from attrs import define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.errors import ChainError, OrderNotSent, OrderUncertain
-from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import Address, Hash32, IntentKey
-from trio_copy.ports.signing import NOT_LET_GO, Signer, Spending
+from trio_copy.ports.signing import Signer
 from trio_copy_onchain.asking.chain import Chain
 from trio_copy_onchain.asking.fee_clock import FeeClock
 from trio_copy_onchain.lifting import Lifting
 from trio_copy_onchain.sending.apart import Apart
-from trio_copy_onchain.sending.cause import Cause, signed_nothing
+from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.gas_book import GasBook
+from trio_copy_onchain.sending.line import Line
 from trio_copy_onchain.sending.sight import Sight
+from trio_copy_onchain.sending.signing import Signing
 from trio_copy_onchain.sending.written import Written
 from trio_copy_onchain.tx import commands as c
 from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.answers import Answer
 from trio_copy_onchain.tx.due import Due, Next, due
-from trio_copy_onchain.tx.fees import Fees, cap_of_calls, higher
 from trio_copy_onchain.tx.nonces import Nonces
 from trio_copy_onchain.tx.receipts import Receipt, cost_of
 from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
@@ -66,7 +66,8 @@ class Operator:
     on_news: Callable[[IntentKey], None]
     at: Callable[[str], None]
     """Called at each point where a crash would matter."""
-    nonces: Nonces = field(init=False)
+    line: Line = field(init=False)
+    signing: Signing = field(init=False)
     sight: Sight = field(init=False)
     gas: GasBook = field(init=False)
     closed: bool = False
@@ -78,31 +79,29 @@ class Operator:
     _stopped_at: float = 0.0
     """Unix seconds."""
     _lifting: Lifting = field(factory=Lifting)
-    _causes: dict[IntentKey, Cause] = field(factory=dict)
     _coming: set[IntentKey | int] = field(factory=set)
     """Keys that were let in and have no nonce yet."""
     _fillers: dict[Hash32, Sending] = field(factory=dict)
     """What has used nonces that were nobody's, and whose gas is not counted yet."""
-    _released_again: set[int] = field(factory=set)
-    """Nonces of which the guard did not know, and which count once more."""
-    _uncounted: dict[Hash32, Signer] = field(factory=dict)
-    """What was signed here, and by whom, of which it is not known yet that the guard has written down what it counts."""
     _again_at: dict[int, float] = field(factory=dict)
     """When, in Unix seconds, a reorg took back what had used a nonce."""
-    _paid_now: Fees | None = None
-    """What others pay, when somebody asked last."""
     _looked_at: float | None = None
     """When, by Trio's clock, the chain was looked at last."""
     _apart: Apart = field(factory=Apart)
     _looking: trio.Lock = field(factory=trio.Lock)
-    _changed: trio.Event = field(factory=trio.Event)
-    _news_of: dict[IntentKey, trio.Event] = field(factory=dict)
     _told: dict[str, float] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.nonces = self.written.read()
+        self.line = Line(written=self.written, on_news=self.on_news)
+        self.signing = Signing(
+            signer=self.signer, chain_id=self.chain.chain_id, fees=self.fees, line=self.line, wall=self.wall
+        )
         self.gas = GasBook(journal=self.written.journal, chain_id=self.written.chain_id, operator=self.address)
         self.sight = Sight(address=self.address, chain=self.chain)
+
+    @property
+    def nonces(self) -> Nonces:
+        return self.line.nonces
 
     @property
     def busy(self) -> bool:
@@ -139,28 +138,7 @@ class Operator:
             yield
         finally:
             self._coming.discard(key)
-            self._signal()
-
-    def is_explained(self, key: IntentKey) -> bool:
-        """Tell whether it is known why a key was sent."""
-        return key in self._causes
-
-    def explain(self, cause: Cause) -> None:
-        """Take note why a key was sent, so that it can pay more: after a restart, nobody here knows."""
-        self._causes.setdefault(cause.key, cause)
-
-    def news_of(self, key: IntentKey) -> trio.Event:
-        """Return what is set once something may have become of a key: mined, taken back, given up, ended, paid."""
-        return self._news_of.setdefault(key, trio.Event())
-
-    @property
-    def changed(self) -> trio.Event:
-        """Return what is set once something of it is not as it is now."""
-        return self._changed
-
-    async def wait_changed(self) -> None:
-        """Wait until something of it is not as it was."""
-        await self._changed.wait()
+            self.line.tell_changed()
 
     async def ready(self, until: float) -> None:
         """Wait until the chain was looked at once. Raises `OrderNotSent` where nobody answers."""
@@ -192,13 +170,11 @@ class Operator:
         binding = self.nonces.of(cause.key)
         if binding is None:
             await self._look_anew(until)
-            fees = await self._fees_now(until)
-            sign = self._signing(cause, fees)
-            self._do(c.Bind(key=cause.key, until=cause.until, sign=sign, at=self.wall()))
+            await self.signing.bind(cause, until)
             binding = self.nonces.of(cause.key)
         if binding is None:
             raise OrderNotSent("it is too late for a nonce, or the one it had is another's by now")
-        self._causes[cause.key] = cause
+        self.signing.explain_anew(cause)
         self.at("onchain: bound")
         try:
             await self._leave_dearer(binding.nonce, until)
@@ -217,7 +193,7 @@ class Operator:
         for _ in range(_RAISES):
             if answer is None or answer.row not in (Row.UNDERPRICED, Row.IN_ITS_PLACE):
                 break
-            if not await self._dearer(nonce, answer, until):
+            if not await self.signing.dearer(nonce, answer, until):
                 break
             answer = await self.leave(nonce, until)
         if answer is not None and answer.row.proves is Proves.NOT_TAKEN:
@@ -254,8 +230,8 @@ class Operator:
 
         It is put down before anybody hears of it: an account that has closed the order must not find it bound after a crash.
         """
-        given_up = bool(self._do(c.GiveUp(nonce=nonce)))
-        self.written.put(self.nonces)
+        given_up = bool(self.line.do(c.GiveUp(nonce=nonce)))
+        self.line.put()
         return given_up
 
     async def leave(self, nonce: int, until: float) -> Answer | None:
@@ -266,14 +242,14 @@ class Operator:
         written = None
         # Made dearer meanwhile, as what waits for long is, it has other bytes by then, and those are written later.
         while (newest := self._newest(nonce)) is not written:
-            self.written.put(self.nonces)
+            self.line.put()
             await self.written.journal.wait_durable()
-            await self._wait_counted(newest, until)
+            await self.signing.wait_counted(newest, until)
             written = newest
         if self.closed:
             raise OrderNotSent("its shard is somebody else's by now")
         self.at("onchain: written down")
-        events = self._do(c.Send(nonce=nonce, at=self.wall()))
+        events = self.line.do(c.Send(nonce=nonce, at=self.wall()))
         if not events:
             return None
         (left,) = events
@@ -283,7 +259,7 @@ class Operator:
             answer = await self.chain.send(sending.raw, sending.hash, min(until, trio.current_time() + _ASK_S))
             proves = answer.row.proves
         finally:
-            self._do(c.Hear(nonce=nonce, hash=sending.hash, proves=proves))
+            self.line.do(c.Hear(nonce=nonce, hash=sending.hash, proves=proves))
         if proves is Proves.TAKEN:
             self.sight.known |= {sending.hash}
         self.at("onchain: broadcast")
@@ -295,120 +271,14 @@ class Operator:
         binding = self.nonces.bindings.get(nonce)
         return None if binding is None else binding.newest
 
-    async def _wait_counted(self, sending: Sending | None, until: float) -> None:
-        """Wait until the guard has written down what something counts. Raises `OrderNotSent` where it cannot, or not in time.
-
-        Of that alone that was signed here. Its disk was busy with it while the shard's journal was waited for.
-        """
-        signer = None if sending is None else self._uncounted.get(sending.hash)
-        if sending is None or signer is None:
-            return
-        refused: OrderNotSent | None = OrderNotSent("its guard could not write it down in time")
-        with trio.CancelScope(deadline=until):
-            refused = await _why_not_counted(signer)
-        # A nonce can be taken back whatever became of the guard's memory.
-        if refused is not None and not sending.cancels:
-            raise refused
-        self._uncounted.pop(sending.hash, None)
-
-    def _signing(self, cause: Cause | None, fees: Fees, signer: Signer | None = None) -> c.SignFor:
-        """Return what signs a cause's call, or else what does nothing."""
-        chain_id, by = self.chain.chain_id, (signer or self.signer) if cause is None else cause.signer
-
-        def sign(nonce: int) -> Sending:
-            at = self.wall()
-            sending = (
-                signed_nothing(by, chain_id, nonce, fees, at)
-                if cause is None
-                else cause.signed(chain_id, nonce, fees, at)
-            )
-            self._uncounted[sending.hash] = by
-            return sending
-
-        return sign
-
-    async def _fees_now(self, until: float) -> Fees:
-        try:
-            fees = await self.fees.now(until)
-        except ChainError as error:
-            raise OrderNotSent(f"no node tells what gas costs: {error}") from None
-        self._paid_now = fees
-        if fees is None:
-            raise OrderNotSent(
-                f"gas costs more than the cap of {self.fees.cap} wei allows, of which a ninth is kept for a cancellation"
-            )
-        return fees
-
-    async def _see_fees(self, until: float) -> None:
-        """Learn what others pay by now, for what is on its way already: where nobody tells, it goes on with what it knows."""
-        with suppress(ChainError):
-            self._paid_now = await self.fees.now(until)
-
-    async def _dearer(self, nonce: int, answer: Answer, until: float) -> bool:
-        """Sign what a pool would take that has refused the price; False as for `_replace`, and raises as it does."""
-        if answer.row is Row.UNDERPRICED:
-            self.fees.doubt()
-            await self._see_fees(until)
-        return await self._replace(nonce, least_tip=answer.least_tip)
-
-    async def _replace(self, nonce: int, *, cancels: bool = False, least_tip: int = 0) -> bool:
-        """Sign a nonce anew for an eighth more; False where that is over the cap, or nobody knows what it is for.
-
-        What the guard does not know to have been let go for it is let go once more. Raises `OrderNotSent` where it refuses.
-        """
-        try:
-            return self._sign_dearer(nonce, cancels=cancels, least_tip=least_tip)
-        except OrderNotSent as error:
-            refused = error
-        if not await self._release_again(nonce, refused.reason):
-            raise refused
-        return self._sign_dearer(nonce, cancels=cancels, least_tip=least_tip)
-
-    async def _release_again(self, nonce: int, reason: Reason | None) -> bool:
-        """Let go once more what a nonce carries, where that is why the guard has refused; returns whether it was.
-
-        Once for each nonce, so that no order counts again and again. Raises `OrderNotSent` where a limit does not allow it, which
-        counts nothing: then it is tried again.
-        """
-        binding = self.nonces.bindings.get(nonce)
-        cause = None if binding is None or binding.key is None else self._causes.get(binding.key)
-        if reason is None or reason.control != NOT_LET_GO or nonce in self._released_again:
-            return False
-        if cause is None or not isinstance(cause.purpose, Spending):
-            return False
-        self._released_again.add(nonce)
-        try:
-            await cause.signer.release(cause.purpose, cause.released)
-        except OrderNotSent:
-            self._released_again.discard(nonce)
-            raise
-        return True
-
-    def _sign_dearer(self, nonce: int, *, cancels: bool, least_tip: int) -> bool:
-        binding = self.nonces.bindings.get(nonce)
-        if binding is None:
-            return False
-        cancels = cancels or binding.is_cancelled
-        of_key = None if binding.key is None else self._causes.get(binding.key)
-        cause = None if cancels else of_key
-        if cause is None and not cancels:
-            return False
-        cap = self.fees.cap if cancels else cap_of_calls(self.fees.cap)
-        fees = higher(binding.newest.fees, cap=cap, least_tip=least_tip, now=self._paid_now)
-        if fees is None:
-            return False
-        # What is cancelled counts for the wallet whose call it was.
-        sign = self._signing(cause, fees, None if of_key is None else of_key.signer)
-        return bool(self._do(c.Replace(nonce=nonce, sign=sign, at=self.wall())))
-
     async def receipt(self, tx_hash: Hash32, until: float) -> Receipt | None:
         """Return the receipt of something that has used a nonce for good; None where no node shows it yet."""
         return await self.sight.receipt(tx_hash, until)
 
     async def adopt(self, key: IntentKey, until_s: float, sending: Sending, until: float) -> None:
         """Follow a transaction that was found on the chain for a key, and look where it is."""
-        self._do(c.Adopt(key=key, until=until_s, sending=sending))
-        self.written.put(self.nonces)
+        self.line.do(c.Adopt(key=key, until=until_s, sending=sending))
+        self.line.put()
         await self.look(until)
 
     # ------------------------------------------------------------------------------------------------------ looking
@@ -437,25 +307,24 @@ class Operator:
                 self._give_up(nonce)
                 return
             case Next.FILL:
-                fees = await self._fees_now(until)
-                self._do(c.Fill(nonce=nonce, sign=self._signing(None, fees), at=self.wall()))
+                await self.signing.fill(nonce, until)
             case Next.BUMP:
-                await self._see_fees(until)
+                await self.signing.see_fees(until)
                 try:
-                    await self._replace(nonce)
+                    await self.signing.replace(nonce)
                 except OrderNotSent as error:
                     self._tell("sending-held-up", f"operator {self.address}, nonce {nonce}: {error}")
                 # Over the cap, or refused by the guard, the same bytes go out again.
             case Next.CANCEL:
-                await self._see_fees(until)
-                if not await self._replace(nonce, cancels=True):
+                await self.signing.see_fees(until)
+                if not await self.signing.replace(nonce, cancels=True):
                     # It was signed under a higher cap: what it says may still happen.
                     why = f"it is late, and a cancellation would cost more than the cap of {self.fees.cap} wei"
                     self._tell("sending-held-up", f"operator {self.address}, nonce {nonce}: {why}")
             case Next.SEND:
                 pass
         answer = await self.leave(nonce, until)
-        if answer is not None and answer.row is Row.UNDERPRICED and await self._dearer(nonce, answer, until):
+        if answer is not None and answer.row is Row.UNDERPRICED and await self.signing.dearer(nonce, answer, until):
             await self.leave(nonce, until)
 
     async def look(self, until: float) -> None:
@@ -473,14 +342,14 @@ class Operator:
 
     def _see(self, see: c.See) -> None:
         before = dict(self.nonces.bindings)
-        for event in self._do(see):
+        for event in self.line.do(see):
             match event:
                 case e.Unmined(nonce=nonce):
                     self._again_at[nonce] = self.wall()
                     self.sight.took_back(self.nonces.bindings[nonce])
                 case e.Ended(nonce=nonce, key=key, end=end):
                     self._again_at.pop(nonce, None)
-                    self._released_again.discard(nonce)
+                    self.signing.end(nonce)
                     told = see.receipts.get(end.hash)
                     if told is None or told.contested or told.block_number > see.final_block:
                         # What was seen of it is of another branch, maybe, with other amounts, or one node's invention.
@@ -496,7 +365,7 @@ class Operator:
                         self._tell("venue-unclear", lied)
                 case _:
                     pass
-        self.written.put(self.nonces)
+        self.line.put()
 
     async def _count_gas(self, until: float) -> None:
         """Count what the gas of everything that has ended has cost, once its receipt tells."""
@@ -507,12 +376,12 @@ class Operator:
             receipt, ended = self.receipts.get(tx_hash), self.nonces.ended.get(key)
             if receipt is not None and ended is not None:
                 wei = cost_of(ended.sending(tx_hash), receipt)
-                if self._do(c.Pay(key=key, wei=wei)):
+                if self.line.do(c.Pay(key=key, wei=wei)):
                     call = ended.call
                     self.gas.pay(wei, self.address if call is None else moved_by(self.address, call.to, call.data))
         for tx_hash in [one for one in fillers if one in self.receipts]:
             self.gas.pay(cost_of(fillers.pop(tx_hash), self.receipts[tx_hash]), self.address)
-        self.written.put(self.nonces)
+        self.line.put()
 
     def _tell_apart(self, see: c.See) -> None:
         hidden = [tx_hash for tx_hash in self.nonces.unpaid.values() if tx_hash not in self.receipts]
@@ -522,59 +391,16 @@ class Operator:
 
     def forget(self, keys: Iterable[IntentKey]) -> None:
         """Forget keys that have ended, and of which nobody asks any more."""
-        for event in self._do(c.Forget(keys=tuple(keys))):
-            assert isinstance(event, e.Forgotten)
-            self._causes.pop(event.key, None)
-        open_ones = set(self.nonces.hashes)
-        self._uncounted = {one: signer for one, signer in self._uncounted.items() if one in open_ones}
+        forgotten = self.line.do(c.Forget(keys=tuple(keys)))
+        self.signing.forget(
+            (event.key for event in forgotten if isinstance(event, e.Forgotten)), set(self.nonces.hashes)
+        )
         ends = [one.end.hash for one in self.nonces.ended.values() if one.end is not None]
         self.sight.keep([*self.nonces.hashes, *ends, *self._fillers])
-        self.written.put(self.nonces)
-
-    # ------------------------------------------------------------------------------------------------------- within
-
-    def _do(self, command: c.Command) -> Sequence[e.Event]:
-        events = self.nonces.decide(command)
-        self.nonces.apply(events)
-        if events:
-            self._spread(events)
-            self._signal()
-        return events
-
-    def _signal(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
-    def _spread(self, events: Sequence[e.Event]) -> None:
-        """Wake those who wait for news of a key; where nobody does, whoever asks for it hears that there is something new."""
-        for event in events:
-            match event:
-                case e.Mined(nonce=nonce) | e.Unmined(nonce=nonce):
-                    key = self.nonces.bindings[nonce].key
-                case e.Ended(key=key) | e.Unsent(key=key) | e.Paid(key=key) | e.Forgotten(key=key):
-                    pass
-                case _:
-                    continue
-            if key is None:
-                continue
-            news, heard = self._news_of.pop(key, None), False
-            if news is not None:
-                # Whoever has waited for too long is gone, and asks no more.
-                heard = bool(news.statistics().tasks_waiting)
-                news.set()
-            if not heard and isinstance(event, e.Mined | e.Unmined | e.Ended):
-                self.on_news(key)
+        self.line.put()
 
     def _tell(self, kind: str, detail: str) -> None:
         now = trio.current_time()
         if now - self._told.get(kind, -60.0) >= 60.0:
             self._told[kind] = now
             self.on_trouble(kind, detail)
-
-
-async def _why_not_counted(signer: Signer) -> OrderNotSent | None:
-    try:
-        await signer.wait_counted()
-    except OrderNotSent as error:
-        return error
-    return None

@@ -8,10 +8,12 @@ import pytest
 import trio
 from attrs import evolve
 
+from tests.accounts.played import SPOT, Played, entry
 from tests.builders import ALICE, LEADER, NOW, TOKEN, make_signal, make_task
 from tests.cli.filled import Owner
 from tests.engine.people.test_requests import open_memory, owned
 from trio_copy.accounts.commands import Answer, Doubt, Escalate, Park, Pass, Refuse, Retract
+from trio_copy.accounts.documents import documents_of
 from trio_copy.engine.books import books
 from trio_copy.engine.books.books import (
     NotCopied,
@@ -33,6 +35,7 @@ from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
 from trio_copy.model.units import Price
 from trio_copy.ports import Changes, Document, Store
+from trio_copy.records import write_plain
 
 REASON = Reason(code=Code.PRICE_TOO_HIGH, control="filters.price_max", value="0.99", limit="0.9")
 UNPROVEN = Outcome(
@@ -329,3 +332,22 @@ async def test_positions_are_sorted_by_number_not_by_text(autojump_clock: trio.t
         found = list(await held(store.history, EVERYTHING))
     assert [key[2] for key, _, _ in found] == [9, 10, 100]
     assert [(one.shares.micro, one.cost.micro, one.firm_shares.micro) for _, one, _ in found] == [(5, 2, 5)] * 3
+
+
+async def test_a_position_of_many_lots_is_told_whole(autojump_clock: trio.testing.MockClock) -> None:
+    """Most of them are written apart from it."""
+    played = Played()
+    for number in range(1, 101):
+        played.fill(entry(number, "10"))
+    documents = [Document(ALICE, one.kind, one.name, write_plain(one.body)) for one in documents_of(played.account)]
+    async with open_memory() as store:
+        await store.accounts.take(0, 1)
+        await store.accounts.write(0, 1, 1, Changes(puts=documents))
+        told = await positions(store.history)
+        ((key, position, mark),) = await held(store.history, EVERYTHING)
+        await store.accounts.write(0, 1, 2, Changes(deletes=[documents[-1].key]))
+        with pytest.raises(StoreError, match=f"expected a stored position {LEADER}/{TOKEN} of alice"):
+            await positions(store.history)
+    assert told == {key: position} == {(ALICE, LEADER, TOKEN): played.account.position(SPOT)}
+    assert len(position.lots) == 100
+    assert mark is None

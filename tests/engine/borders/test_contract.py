@@ -208,6 +208,21 @@ async def test_a_call_that_hangs_is_given_up_in_time(
             assert await play.trade(token=2) == (End.FILLED, None)
 
 
+async def test_a_send_knows_its_time(clock: Clock) -> None:
+    """In a running engine, an executor asks Trio until when it may take; its worker has sent before, and rested for longer."""
+    left_s: list[float] = []
+
+    def look(report: ExecutionReport, _: Order) -> ExecutionReport:
+        left_s.append(trio.current_effective_deadline() - trio.current_time())
+        return report
+
+    async with playing(FaultyExecutor(call="submit", spoil=look), workers=1) as play:
+        for side in (Side.BUY, Side.SELL):
+            assert await play.trade(side=side) == (End.FILLED, None)
+            await trio.sleep(6)
+        assert left_s == [pytest.approx(4.0, abs=0.1)] * 2
+
+
 @pytest.mark.parametrize(("call", "code"), [("market", Code.NOT_SENT), ("submit", Code.OUTCOME_UNPROVEN)])
 async def test_a_call_whose_own_tasks_hang_is_given_up_in_time(clock: Clock, call: str, code: Code) -> None:
     """A nursery of the plugin ends with a group of cancellations instead of one."""

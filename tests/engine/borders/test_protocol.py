@@ -380,7 +380,8 @@ async def _place(rig: Rig, task: CopyTask) -> None:
         prepare=lambda key, intent: rig.executor.prepare(key, intent, wallet, market),
         at=rig.wall(),
     )
-    await rig.shard.act(follower, offer).batch.wait()
+    rig.shard.act(follower, offer)
+    await rig.shard.writer.open.wait()
     assert [order.state for order in rig.open_orders()] == [OrderState.PLACED]
 
 

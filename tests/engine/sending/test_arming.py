@@ -11,7 +11,7 @@ from attrs import evolve
 
 from tests.builders import hash_of
 from tests.harness import World, leave_checkpoint, make_test_plan, open_world, patient, running_engine
-from trio_copy.cli.run import why_not_armed
+from trio_copy.cli.ending import why_not_armed
 from trio_copy.config import PluginTable
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan

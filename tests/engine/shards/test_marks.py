@@ -1,8 +1,15 @@
 """What is remembered of bids, and how often that is written."""
 
-from tests.accounts.played import SPOT
+import pytest
+
+from tests.accounts.played import SPOT, Played, entry, leave, report_on
 from tests.builders import ALICE, NOW
+from trio_copy.accounts.commands import Answer
+from trio_copy.accounts.names import bundle_name, position_name
 from trio_copy.engine.shards.marks import Marks, mark_of
+from trio_copy.engine.shards.paperwork import put_account
+from trio_copy.engine.shards.sightings import Sightings
+from trio_copy.engine.shards.writing import Batch
 from trio_copy.model.units import Price
 
 KEY = (ALICE, *SPOT)
@@ -31,3 +38,18 @@ def test_after_a_restart_it_goes_on() -> None:
     ((_, _, body),) = after.take_changes()
     assert body is not None
     assert mark_of(body).peak == Price.parse("0.8")
+
+
+@pytest.mark.parametrize(("sold", "marked"), [("200", True), ("400", False)])
+def test_a_mark_goes_with_its_position_not_with_some_of_its_lots(sold: str, *, marked: bool) -> None:
+    """A sale of half of many lots takes documents of them away, and the highest bid of the rest still counts."""
+    played, marks, batch = Played(), Marks(), Batch()
+    for number in range(1, 41):
+        played.fill(entry(number, "10"))
+    marks.note(KEY, Price.parse("0.8"), NOW)
+    order = played.place(leave(50, sold))
+    played.account.apply(played.account.decide(Answer(key=order.key, report=report_on(order), at=NOW)))
+    put_account(batch, played.account, marks, Sightings())
+    gone = {name for _, kind, name in batch.deletes if kind == "position"}
+    assert gone == {bundle_name(SPOT, 1)} | (set() if marked else {position_name(SPOT)})
+    assert (marks.of(KEY) is not None) == marked

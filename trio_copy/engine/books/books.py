@@ -1,22 +1,23 @@
 """What stores keep about copies, as values: whoever asks reads here, and knows neither documents nor facts."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf, nextafter
+from operator import itemgetter
 
 from attrs import evolve, frozen
 
 from trio_copy.accounts import DeadLetter, OpenOrder, Waiting
 from trio_copy.accounts.documents import (
     dead_letter_of,
-    holding_of,
     mode_of,
     open_order_of,
-    spot_of_name,
     waiting_of,
 )
+from trio_copy.accounts.names import place_of
 from trio_copy.accounts.telling import SkipTold, TaskEnd
 from trio_copy.engine.shards.marks import mark_of
-from trio_copy.engine.shards.stored import booked_by, kept_in, told_by
+from trio_copy.engine.shards.stored import booked_by, kept_in, stored_holding, told_by
 from trio_copy.model.control import ModeChange
 from trio_copy.model.decisions import Reason
 from trio_copy.model.facts import Fact, FactQuery, Sums
@@ -127,10 +128,7 @@ async def sums(history: History, query: FactQuery, by: str) -> Sums:
 
 async def positions(history: History, follower: FollowerId | None = None) -> Mapping[PositionKey, Position]:
     """Return what is held, sorted: of one follower, or of all."""
-    return {
-        _position_key(document): kept_in(document, holding_of).now
-        for document in await history.documents("position", follower)
-    }
+    return {key: stored_holding(parts).now for key, parts in await _stored_positions(history, follower)}
 
 
 async def earned_positions(history: History, query: FactQuery) -> Mapping[PositionKey, Position]:
@@ -154,19 +152,30 @@ async def held(history: History, query: FactQuery) -> Iterator[tuple[PositionKey
     Sorted by their keys. Each is read when it is its turn, for there may be many.
     """
     marks = {(one.follower, one.name): one for one in await history.documents("mark", query.follower)}
-    documents = sorted(await history.documents("position", query.follower), key=_position_key)
-    return _held(documents, marks, query)
+    return _held(await _stored_positions(history, query.follower), marks, query)
+
+
+async def _stored_positions(
+    history: History, follower: FollowerId | None
+) -> Sequence[tuple[PositionKey, Sequence[Document]]]:
+    """Return the documents of each position, sorted by its key; its own is the first of them."""
+    found: defaultdict[PositionKey, list[Document]] = defaultdict(list)
+    for document in await history.documents("position", follower):
+        spot, _ = place_of(document.name)
+        found[(document.follower, *spot)].append(document)
+    return sorted(found.items(), key=itemgetter(0))
 
 
 def _held(
-    documents: Iterable[Document], marks: Mapping[tuple[FollowerId, str], Document], query: FactQuery
+    positions: Iterable[tuple[PositionKey, Sequence[Document]]],
+    marks: Mapping[tuple[FollowerId, str], Document],
+    query: FactQuery,
 ) -> Iterator[tuple[PositionKey, Position, Mark | None]]:
-    for document in documents:
-        key = _position_key(document)
+    for key, parts in positions:
         if query.leader in (None, key[1]) and query.token_id in (None, key[2]):
-            position = kept_in(document, holding_of).now
+            position = stored_holding(parts).now
             if position.lots:
-                mark = marks.get((document.follower, document.name))
+                mark = marks.get((parts[0].follower, parts[0].name))
                 yield key, position, None if mark is None else kept_in(mark, mark_of)
 
 
@@ -231,7 +240,3 @@ def _not_copied(fact: Fact) -> NotCopied:
         leader_price=signal.price,
         reason=reason,
     )
-
-
-def _position_key(document: Document) -> PositionKey:
-    return (document.follower, *spot_of_name(document.name))

@@ -181,29 +181,29 @@ class Contract:
 
     async def submit(
         self, order: Order, within: trio.CancelScope | None = None, left_s: float = inf
-    ) -> ExecutionReport:
+    ) -> ExecutionReport | OrderNotSent | OrderUncertain:
         """Send an order, inside a scope that the caller keeps for it; see `Calls.watch_within`.
 
         It is over after `left_s`, what is left until the task's deadline, so that nothing is sent again after that; but not
         within less than a second, for what has just left is answered.
 
-        Raises:
-            OrderNotSent: the executor says so.
-            OrderUncertain: it says so, or does not answer in time.
-            ReportBroken: it reports what cannot be.
+        Returns what the executor reports, or that nothing was sent, or that nobody knows: it says so, or does not answer in
+        time, or reports what cannot be, which is `ReportBroken`.
         """
         call, most_s = self._submit, self.settings.send_timeout_s
         timeout_s = min(most_s, max(_LEAST_S, left_s))
         try:
             # Where the task's time is over, the executor is not to blame.
             report = await self._ask(call, timeout_s, self.inner.submit, order, within, tells_slow=timeout_s == most_s)
+        except (OrderNotSent, OrderUncertain) as error:
+            return error
         except NoAnswer as slow:
-            raise OrderUncertain(f"{call}: {slow}") from None
+            return OrderUncertain(f"{call}: {slow}")
         except _Broken as broken:
             self._note(call, broken.breach)
-            raise OrderUncertain(self._line(call, broken.breach)) from broken
+            return OrderUncertain(self._line(call, broken.breach))
         if (breach := self._judge_report(call, report, order)) is not None:
-            raise ReportBroken(self._line(call, breach))
+            return ReportBroken(self._line(call, breach))
         self._in_a_row.pop(call.name, None)
         return self._cleaned(report)
 

@@ -80,9 +80,8 @@ async def recover(shard: Shard) -> None:
         shard.recovering.remove(task)
         now = shard.wall()
         if task.not_before <= now:
-            effect = shard.act(task.follower, c.Try(task=task.task_id, most=_TRIES, at=now))
-            if effect.events:
-                await effect.batch.wait()
+            if shard.act(task.follower, c.Try(task=task.task_id, most=_TRIES, at=now)):
+                await shard.writer.open.wait()
             shard.at("recovery: counted")
         account = shard.accounts.get(task.follower)
         waits = None if account is None else account.waiting.get(task.task_id)

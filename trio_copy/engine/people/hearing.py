@@ -113,7 +113,7 @@ class Hearing:
             return None
 
         def act(account: Account, command: Command) -> None:
-            for event in shard.act(account.follower, command).events:
+            for event in shard.act(account.follower, command):
                 if isinstance(event, Waits):
                     shard.queue_up(event.task, shard.wall())
 

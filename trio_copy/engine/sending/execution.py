@@ -7,6 +7,7 @@ holds, and its lane stays closed: the reconciler goes on asking.
 
 from collections.abc import Callable, Mapping
 from math import inf
+from typing import NamedTuple
 
 import trio
 from attrs import define, field, frozen
@@ -30,7 +31,6 @@ from trio_copy.engine.sending.shared_depth import SharedDepth, left_out
 from trio_copy.engine.shards.lanes import Lanes, Queued
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.worth import held_since, unrealised
-from trio_copy.engine.shards.writing import Batch
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason, left_by, retracted, too_late
@@ -83,26 +83,21 @@ class Execution:
 
     async def run_worker(self) -> None:
         """Carry out one task after the other, until the lanes are closed and empty, or another worker stands in for it."""
-        while await self._carry_out_in_turn():
-            pass
-
-    async def _carry_out_in_turn(self) -> bool:
-        """Carry out tasks until there are no more, or a send has used up its time; returns whether there may be more."""
-        rested = False
-        # One scope for all of them, shielded from where a task is placed to where its end is known, and with the deadline of
-        # the send that is under way: one each is dear.
-        with trio.CancelScope() as scope:
-            while (queued := await self.lanes.take(rested=rested, room=self._room)) is not None:
-                self.in_hand[queued] = None
-                try:
-                    rested = await self.carry_out(queued, scope)
-                finally:
-                    del self.in_hand[queued]
-                    replaced = self.lanes.done(queued)
-                if replaced:
-                    return False
-            return False
-        return True  # a send has used the scope up, and no more is taken in it
+        while True:
+            rested = False
+            # One scope for all tasks, shielded from where one is placed to where its end is known, and with the deadline of the
+            # send that is under way: one each is dear. A send that takes too long uses it up, and no more is taken in it.
+            with trio.CancelScope() as scope:
+                while (queued := await self.lanes.take(rested=rested, room=self._room)) is not None:
+                    self.in_hand[queued] = None
+                    try:
+                        rested = await self.carry_out(queued, scope)
+                    finally:
+                        del self.in_hand[queued]
+                        replaced = self.lanes.done(queued)
+                    if replaced:
+                        return
+                return
 
     @property
     def busy(self) -> int:
@@ -158,27 +153,25 @@ class Execution:
         if isinstance(ready, Outcome):
             self._end(shard, queued, ready)
             return False, False
-        settings, market, allotment = ready
         self.lanes.sending[shard.number] += 1
         scope.shield = True
         try:
-            placed = self._place(shard, queued, settings, market, allotment)
+            placed = self._place(shard, queued, ready)
             if placed is None:
                 # Only an exit can still be in hand then: what rests of its token goes first.
                 in_hand = self.lanes.holds(queued) and queued.in_hand
                 return await self._call_off(shard, queued) if in_hand else (False, False)
+            batch = shard.writer.open  # durable together with it
             self.at("place: decided")
-            await placed.batch.wait()
+            await batch.wait()
             self.at("place: durable")
-            answer = await self._submit(shard, queued, placed.event, scope)
-            return True, self._learn(shard, queued, placed, answer, settings)
+            answer = await self._submit(shard, queued, placed, scope)
+            return True, self._learn(shard, queued, placed, answer, ready.settings)
         finally:
             scope.shield = False
             self.lanes.sending[shard.number] -= 1
 
-    async def _wait_ready(
-        self, shard: Shard, queued: Queued, now: float
-    ) -> Outcome | tuple[FollowSettings, Market, Allotment | None]:
+    async def _wait_ready(self, shard: Shard, queued: Queued, now: float) -> "Outcome | _Ready":
         """Learn what a decision needs, or why there is none to be made."""
         task = queued.task
         settings = self._settings_of(task, now)
@@ -197,14 +190,12 @@ class Execution:
         if shard.grants.limit is not None and task.intent.side is _BUY:
             cost = worst_cost(task.intent.max_cost, task.intent.limit_price, market.fee)
             while not shard.grants.covers(task, cost) and await shard.grants.draw(task, cost):
-                pass
-        return settings, market, allotment
+                now = self.wall()
+        return _Ready(settings, market, allotment, now)
 
-    def _place(
-        self, shard: Shard, queued: Queued, settings: FollowSettings, market: Market, allotment: Allotment | None
-    ) -> "_Placed | None":
+    def _place(self, shard: Shard, queued: Queued, ready: "_Ready") -> e.Placed | None:
         """Let the account decide about a task; None when there is nothing to be sent for it now."""
-        task = queued.task
+        task, (settings, market, allotment, now) = queued.task, ready
         follower, prepare = self.book.terms.followers[task.follower], self.executor.prepare
         wallet = follower.wallet
         offer = c.Offer(
@@ -212,7 +203,7 @@ class Execution:
             settings,
             market,
             lambda key, intent: prepare(key, intent, wallet, market),
-            self.wall(),
+            now,
             self.lanes.resting(queued),
             shard.grants.day(task),
             queued.is_exit and self.lanes.crowded,
@@ -225,7 +216,7 @@ class Execution:
         try:
             if waits is not None and waits.unsent is not None:
                 self.executor.expect_allowed(task.intent.side)  # it may go as it was prepared before
-            effect = shard.act(task.follower, offer)
+            events = shard.act(task.follower, offer)
         except OrderNotSent as error:  # of the executor: nothing was decided, and nothing has changed
             self._end(shard, queued, refused(error))
             return None
@@ -237,12 +228,12 @@ class Execution:
             return None
         self.lanes.placed(queued)
         placed = None
-        for event in effect.events:
+        for event in events:
             if isinstance(event, e.Placed):
-                placed = _Placed(event, effect.batch)
+                placed = event
                 if allotment is not None:
                     shard.sightings.allot(event.order, event.task, allotment)
-            elif isinstance(event, e.Waits) and placed and event.task.task_id == rest_id(placed.event.task.key):
+            elif isinstance(event, e.Waits) and placed and event.task.task_id == rest_id(placed.task.key):
                 # It is tried behind this one, in its lane, and set aside then.
                 self.lanes.restore(Queued(event.task, shard.number, queued.lane), self.wall())
                 shard.observer.on_divided(event.task)
@@ -268,19 +259,19 @@ class Execution:
         self,
         shard: Shard,
         queued: Queued,
-        placed: "_Placed",
+        placed: e.Placed,
         answer: "ExecutionReport | Outcome | _Later | OrderUncertain",
         settings: FollowSettings,
     ) -> bool:
         """Let the account decide what came of a send; returns whether its task shall be tried once more."""
-        task, order, now = placed.event.task, placed.event.order, self.wall()
+        task, order, now = placed.task, placed.order, self.wall()
         key = order.key
         command: c.Command
         if isinstance(answer, Outcome):
             command = c.NotSent(key=key, outcome=answer, at=now)
         elif isinstance(answer, _Later):
             # Who keeps a journal keeps what was sent under each key, and with it who sends for it: there another key is freer.
-            intent = None if task.executor in shard.journals else placed.event.intent
+            intent = None if task.executor in shard.journals else placed.intent
             command = c.NotSent(key=key, outcome=answer.outcome, at=now, waits_on=True, intent=intent)
         elif isinstance(answer, OrderUncertain):
             command = c.Doubt(key=key, at=now, breached=isinstance(answer, ReportBroken))
@@ -289,7 +280,7 @@ class Execution:
             if answer.stale:
                 self.depth.forget(order.token_id)
             command = c.Answer(key=key, report=answer, again=again, at=now)
-        events = shard.act(task.follower, command).events
+        events = shard.act(task.follower, command)
         self.at("send: learned")
         for event in events:
             if isinstance(event, e.Waits) and event.task.task_id == task.task_id:
@@ -319,7 +310,7 @@ class Execution:
         if self._forbidden(shard, task, order, now) is not None:
             return None
         with trio.CancelScope(shield=True) as scope:
-            answer = await self._ask(order, scope, task.deadline - now)
+            answer = await self.executor.submit(order, scope, task.deadline - now)
         match answer:
             case OrderNotSent():
                 return None
@@ -334,48 +325,48 @@ class Execution:
         self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope
     ) -> "ExecutionReport | Outcome | _Later | OrderUncertain":
         """Send the frozen body; an end where it certainly was not sent, an error when nobody can say what came of it."""
-        timeout_s, now = self.settings.send_timeout_s, self.wall()
-        sends = self.patience.begin(is_exit=queued.is_exit, now=now, timeout_s=timeout_s)
-        try:
-            return await self._send(shard, queued, placed, scope, sends, now)
-        finally:
-            sends.end()
-
-    async def _send(
-        self, shard: Shard, queued: Queued, placed: e.Placed, scope: trio.CancelScope, sends: Sends, now: float
-    ) -> "ExecutionReport | Outcome | _Later | OrderUncertain":
         task, order = placed.task, placed.order
-        while True:
-            if now >= shard.until:
-                await self._wait_lease(shard, task)
+        began = now = self.wall()
+        sends: Sends | None = None  # most orders are accepted at once
+        try:
+            while True:
+                if now >= shard.until:
+                    await self._wait_lease(shard, task)
+                    now = self.wall()
+                # Looked at last of all, for the store, or the venue, may have taken its time.
+                forbidden = self._forbidden(shard, task, order, now)
+                if forbidden is not None:
+                    return forbidden
+                if sends is not None and (unwanted := self._not_again(shard, queued, order)) is not None:
+                    return unwanted
+                self.at("send: may have been sent")
+                # What a reorg took back since is not sent again before it is back.
+                is_gone = sends is not None and shard.met.is_retracted(task.signal.signal_id)
+                answer = retracted(task) if is_gone else await self.executor.submit(order, scope, task.deadline - now)
+                if not isinstance(answer, OrderNotSent | Outcome):
+                    self.at("send: answered")
+                    return answer
+                if sends is None:
+                    sends = self.patience.begin(
+                        is_exit=queued.is_exit, now=began, timeout_s=self.settings.send_timeout_s
+                    )
+                sends.made += 1
+                outcome = answer if isinstance(answer, Outcome) else refused(answer)
+                # Said after the time for it was over, the scope is used up: nothing could wait in it. And who refuses an order
+                # will refuse it again, where one that nobody could send may go through.
+                if scope.cancel_called or outcome.end is _DENIED:
+                    return outcome
+                goes_on = queued.is_exit or (isinstance(answer, OrderNotSent) and answer.not_yet)
+                if goes_on and self.wall() < task.deadline and (shard.leaving or _is_given_up(scope)):
+                    return _Later(outcome, here=not shard.leaving)
+                pause_s = sends.pause_s(self.wall(), task.deadline, goes_on=goes_on)
+                if pause_s is None:
+                    return outcome
+                await trio.sleep(pause_s)
                 now = self.wall()
-            # Looked at last of all, for the store, or the venue, may have taken its time.
-            forbidden = self._forbidden(shard, task, order, now)
-            if forbidden is not None:
-                return forbidden
-            if sends.made and (unwanted := self._not_again(shard, queued, order)) is not None:
-                return unwanted
-            self.at("send: may have been sent")
-            # What a reorg took back since is not sent again before it is back.
-            is_gone = sends.made and shard.met.is_retracted(task.signal.signal_id)
-            answer = retracted(task) if is_gone else await self._ask(order, scope, task.deadline - now)
-            if not isinstance(answer, OrderNotSent | Outcome):
-                self.at("send: answered")
-                return answer
-            sends.made += 1
-            outcome = answer if isinstance(answer, Outcome) else refused(answer)
-            # Said after the time for it was over, the scope is used up: nothing could wait in it. And who refuses an order
-            # will refuse it again, where one that nobody could send may go through.
-            if scope.cancel_called or outcome.end is _DENIED:
-                return outcome
-            goes_on = queued.is_exit or (isinstance(answer, OrderNotSent) and answer.not_yet)
-            if goes_on and self.wall() < task.deadline and (shard.leaving or _is_given_up(scope)):
-                return _Later(outcome, here=not shard.leaving)
-            pause_s = sends.pause_s(self.wall(), task.deadline, goes_on=goes_on)
-            if pause_s is None:
-                return outcome
-            await trio.sleep(pause_s)
-            now = self.wall()
+        finally:
+            if sends is not None:
+                sends.end()
 
     def _not_again(self, shard: Shard, queued: Queued, order: Order) -> "Outcome | _Later | None":
         """Say why what was not accepted is not sent again: a person has settled it, or nobody wants it any more.
@@ -411,15 +402,6 @@ class Execution:
                 await shard.wait_extended()
         if self.wall() < shard.until:
             await shard.confirm()
-
-    async def _ask(
-        self, order: Order, scope: trio.CancelScope, left_s: float
-    ) -> ExecutionReport | OrderNotSent | OrderUncertain:
-        """Send the frozen body once, with so much time left until its deadline; see `_submit`."""
-        try:
-            return await self.executor.submit(order, scope, left_s)
-        except (OrderNotSent, OrderUncertain) as error:
-            return error
 
     def _forbidden(self, shard: Shard, task: CopyTask, order: Order, now: float) -> Outcome | None:
         """Say why an order must not leave at this moment.
@@ -481,11 +463,14 @@ def _is_given_up(scope: trio.CancelScope) -> bool:
         scope.shield = True
 
 
-@frozen
-class _Placed:
-    event: e.Placed
-    batch: Batch
-    """Durable together with it."""
+class _Ready(NamedTuple):
+    """What a decision needs."""
+
+    settings: FollowSettings
+    market: Market
+    allotment: Allotment | None
+    now: float
+    """When all of it was known, in Unix seconds."""
 
 
 @frozen

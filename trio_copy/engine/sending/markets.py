@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 from attrs import Factory, define, field
 
+from trio_copy.clock import trio_clock
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.ids import TokenId
 from trio_copy.model.orders import Market
@@ -38,6 +39,7 @@ class Markets:
     """How the executor is asked."""
     ask_for_exit: Callable[[TokenId], Awaitable[Market]] = Factory(lambda self: self.ask, takes_self=True)
     """How it is asked for exits, which need less."""
+    now: Callable[[], float] = field(factory=trio_clock)
     _answers: OrderedDict[tuple[TokenId, bool], _Answer] = field(factory=OrderedDict)
     """The last ones, and those that are waited for, apart for exits."""
 
@@ -58,7 +60,7 @@ class Markets:
                 told = self._told_others(token_id, exits=exits)
                 if told is not None:
                     return told
-            if answer is None or answer.fresh_until < trio.current_time():
+            if answer is None or answer.fresh_until < self.now():
                 return await self._ask((token_id, exits))
             if answer.market is not None:
                 return answer.market
@@ -77,7 +79,7 @@ class Markets:
     def _told_others(self, token_id: TokenId, *, exits: bool) -> Market | None:
         """Return what was told to the other side a moment ago, where that will do."""
         other = self._answers.get((token_id, not exits))
-        if other is None or other.market is None or other.fresh_until < trio.current_time():
+        if other is None or other.market is None or other.fresh_until < self.now():
             return None
         will_do = other.market.closed is None if exits else other.market.quote is not None
         return other.market if will_do else None
@@ -91,7 +93,7 @@ class Markets:
             answer.error = error
             raise
         finally:
-            answer.fresh_until = trio.current_time() + (_FRESH_S if answer.market is not None else -1.0)
+            answer.fresh_until = self.now() + (_FRESH_S if answer.market is not None else -1.0)
             answer.told.set()
             while len(self._answers) > _KEPT:
                 self._answers.popitem(last=False)

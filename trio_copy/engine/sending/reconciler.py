@@ -201,7 +201,7 @@ class Reconciler:
         events: Sequence[e.Event] = ()
         execution.at("prove: answered")
         if report is not None:
-            events = shard.act(follower, c.Answer(key=key, report=report, at=self.wall())).events
+            events = shard.act(follower, c.Answer(key=key, report=report, at=self.wall()))
         self._tell_ghosts(open_order, events)
         self._tell_late_fill(open_order, events)
         if any(isinstance(event, e.Learned) and event.state not in _STILL_OPEN for event in events):

@@ -175,12 +175,11 @@ class Lanes:
     async def take(self, *, rested: bool = False, room: Callable[[], float] = _endless) -> Queued | None:
         """Wait for a task that may be placed now, and take it with its lane; None once everything is over.
 
-        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now. `room` says how many
-        more entries there are workers for; what he leaves, another one that is done with an entry has to ask for. `done` follows.
+        Others get their turn first, unless whoever asks has `rested`: he has waited for something just now, and a cancellation
+        meets him where he waits next. `room` says how many more entries there are workers for; what he leaves, another one that
+        is done with an entry has to ask for. `done` follows.
         """
-        if rested:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
+        if not rested:
             await trio.lowlevel.checkpoint()
         while (queued := self.take_nowait(room=room())) is None and not (self._closed and not self._pending):
             await self._idle.park()

@@ -1,7 +1,8 @@
 """What of a shard is written down, in the form in which stores keep it, and what is announced once it is."""
 
 from trio_copy.accounts import Account, OpenOrder
-from trio_copy.accounts.documents import document_of, spot_of_name
+from trio_copy.accounts.documents import document_of
+from trio_copy.accounts.names import place_of
 from trio_copy.accounts.plain import Plain
 from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.engine.shards.marks import Marks
@@ -30,7 +31,9 @@ def put_account(batch: Batch, account: Account, marks: Marks, sightings: Sightin
             continue
         batch.deletes[follower, kind, name] = None
         if kind == "position":
-            marks.drop((follower, *spot_of_name(name)))
+            spot, bundle = place_of(name)
+            if bundle is None:
+                marks.drop((follower, *spot))
     batch.facts.extend(map(stored_fact, told))
     batch.told.extend(told)
 

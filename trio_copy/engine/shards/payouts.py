@@ -36,7 +36,7 @@ def book(shard: Shard, command: c.Resolve) -> bool:
     follower, _, token_id = command.position
     account = shard.accounts[follower]
     before, booked = account.performance.realised, False
-    for event in shard.act(follower, command).events:
+    for event in shard.act(follower, command):
         if isinstance(event, e.Redeemed):
             entry, booked = event.entry, True
             worth = f"{entry.shares} of {shard.catalog.name_of(token_id)} paid {entry.notional}"

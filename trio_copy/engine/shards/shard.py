@@ -57,15 +57,6 @@ RUNNING = ("running", "")
 """The document that stands while somebody owns the shard, with `AtHand.swept_at`; its owner takes it away at a good end."""
 
 
-@define(eq=False)
-class Effect:
-    """What a command has changed."""
-
-    events: Sequence[e.Event]
-    batch: Batch
-    """Durable together with it."""
-
-
 @define(eq=False, kw_only=True)
 class Shard:
     number: int
@@ -290,11 +281,10 @@ class Shard:
         account, now = self.accounts[queued.task.follower], self.wall()
         self.give_up(queued, retracted(queued.task) if queued.suspended else late(account, queued.task, now))
 
-    def give_up(self, queued: Queued, outcome: Outcome) -> Effect:
+    def give_up(self, queued: Queued, outcome: Outcome) -> None:
         """End a task that is not placed and shall not be."""
         resting = self.lanes[queued.task.executor].resting(queued)
-        command = c.Refuse(task=queued.task, outcome=outcome, resting=resting, at=self.wall())
-        return self.act(queued.task.follower, command)
+        self.act(queued.task.follower, c.Refuse(task=queued.task, outcome=outcome, resting=resting, at=self.wall()))
 
     def arm(self, block: BlockRef, armed_at: int, *, anew: bool) -> None:
         """Take note where the reading begins: before that, no checkpoint is made. `anew` forgets how far one had come."""
@@ -348,8 +338,10 @@ class Shard:
 
     # ------------------------------------------------------------------------------------------------------ accounts
 
-    def act(self, follower: FollowerId, command: c.Command) -> Effect:
+    def act(self, follower: FollowerId, command: c.Command) -> Sequence[e.Event]:
         """Let an account decide and apply what it decided; the account must be at hand.
+
+        Returns what happened. All of it is durable together with `writer.open`, as that is now.
 
         Raises:
             LeaseLost: the shard is not ours any more; nothing was decided, for nobody may write it down.
@@ -361,7 +353,7 @@ class Shard:
         if events:
             self._touched[follower] = account
             self.writer.tell()
-        return Effect(events, self.writer.open)
+        return events
 
     def _carry_out(self, account: Account, command: c.Command) -> Sequence[e.Event]:
         events = account.decide(command)

@@ -1,14 +1,17 @@
 """Accounts and what they tell, in the form in which stores keep them, and back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from trio_copy.accounts import Account
 from trio_copy.accounts.copied import Copied, copied_in
 from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.accounts.facts import Record, entry_in, fact_of, record_of
+from trio_copy.accounts.holdings import Holding
+from trio_copy.accounts.names import place_of
 from trio_copy.accounts.sighted import looks_of
 from trio_copy.accounts.telling import Told
+from trio_copy.accounts.written_positions import holding_of
 from trio_copy.errors import StoreError
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.facts import Fact
@@ -32,6 +35,17 @@ def stored_account(follower: FollowerId, catalog: Catalog, documents: Iterable[D
         return account_of(follower, catalog, plain)
     except ValueError as error:
         raise StoreError(str(error)) from error
+
+
+def stored_holding(documents: Sequence[Document]) -> Holding:
+    """Read a position from its own document, which is the first, and its bundles, of the same moment.
+
+    Raises:
+        StoreError: they are not what their kind promises.
+    """
+    own, *bundles = documents
+    apart = {place_of(one.name)[1] or 0: read_plain(one.body) for one in bundles}
+    return kept_in(own, lambda body: holding_of(body, apart))
 
 
 def stored_fact(told: Told) -> Fact:

@@ -23,6 +23,7 @@ from trio_copy.testing.conformance.terms import (
     document,
     fact,
     fresh,
+    two_owners,
     write_facts,
 )
 
@@ -317,6 +318,29 @@ async def documents_are_listed_by_their_keys(backend: StoreForTest) -> None:
         assert list(await store.history.documents("none")) == []
 
 
+async def documents_of_an_account_are_of_one_moment(backend: StoreForTest) -> None:
+    """Whoever reads beside the owner finds what one write made, all of it: one document may say what another one holds."""
+    turns, names = 12, [str(number) for number in range(5000)]
+    async with two_owners(backend) as (owned, store), trio.open_nursery() as nursery:
+        await owned.accounts.take(0, 1)
+        written = trio.Event()
+
+        async def write() -> None:
+            for turn in range(1, turns + 1):
+                await owned.accounts.write(0, 1, turn, Changes(puts=[document(name, str(turn)) for name in names]))
+                await trio.lowlevel.checkpoint()
+            written.set()
+
+        nursery.start_soon(write)
+        while not written.is_set():
+            await trio.lowlevel.checkpoint()  # a store in memory may answer at once
+            for follower in (ALICE, None):
+                bodies = [one.body for one in await store.history.documents("position", follower)]
+                assert len(set(bodies)) <= 1, "of different writes"
+                assert len(bodies) in (0, len(names))
+        assert {one.body for one in await store.history.documents("position")} == {str(turns).encode()}
+
+
 HISTORY_CHECKS: tuple[StoreCheck, ...] = (
     facts_are_found_by_every_field,
     the_newest_facts_come_first,
@@ -327,4 +351,5 @@ HISTORY_CHECKS: tuple[StoreCheck, ...] = (
     a_story_is_found_by_the_beginning_of_an_id,
     a_story_is_at_most_a_hundred_long,
     documents_are_listed_by_their_keys,
+    documents_of_an_account_are_of_one_moment,
 )
