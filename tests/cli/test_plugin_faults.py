@@ -15,7 +15,6 @@ import pytest
 import trio
 
 import trio_copy_sqlite.accounts
-from tests.cli.processes import wait_for
 from tests.plugins.stores import in_place
 from trio_copy.cli import main
 from trio_copy.cli.last_resort import LastResort
@@ -160,9 +159,11 @@ def open_orders(start: Start) -> list[dict[str, Any]]:
 def test_the_second_signal_ends_the_process(start: Start, tmp_path: Path, fault: str, call: str) -> None:
     """Whatever a plugin does: exit code 130, one line that names the call, and what may have been sent is on the disk."""
     process = start("run", fault, "--json")
-    wait_for(process, "signal")
-    while not (tmp_path / "mark").exists():  # until an order is on its way; the loop may be gone then
+    until = time.monotonic() + 60
+    # Until an order is on its way. It is not waited for what is told of it: the loop may be gone before that is written.
+    while not (tmp_path / "mark").exists():
         assert process.poll() is None
+        assert time.monotonic() < until
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)  # two that come at once are one

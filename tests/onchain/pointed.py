@@ -5,8 +5,9 @@ import signal
 import sys
 from collections import Counter
 from functools import partial
+from unittest.mock import patch
 
-from trio_copy.cli import main, run
+from trio_copy.cli import main, running
 from trio_copy.engine.seams import Seams
 
 _NAME, _TIME, _POINT = os.environ["SIGNAL_AT"].split(" ", 2)
@@ -20,5 +21,5 @@ def _at(point: str) -> None:
 
 
 if __name__ == "__main__":
-    vars(run)["Seams"] = partial(Seams, at=_at)
-    sys.exit(main())
+    with patch.object(running, "Seams", partial(Seams, at=_at)):
+        sys.exit(main())
