@@ -25,13 +25,13 @@ from trio_copy.model.control import Mode
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.model.ids import IntentKey
-from trio_copy.model.orders import ExecutionReport, Status
+from trio_copy.model.orders import ExecutionReport, Settlement, Status
 from trio_copy.model.units import NO_SHARES
 from trio_copy.telemetry.observer import Observer
 
 _STILL_OPEN = (OrderState.UNKNOWN, OrderState.RESTING)
 _REST_LOOK_S = 5.0
-"""How often the venue is asked about an order that rests: nothing about it is in doubt, and there may be many."""
+"""How often the venue is asked about an order that rests, or is mined and not final: nothing waits for that, and there may be many."""
 _NEWS_EVERY_S = 0.5
 """What comes within so long after news was followed is followed together: a channel that babbles causes few questions."""
 _ASKED_AT_ONCE = 20
@@ -52,7 +52,7 @@ class Reconciler:
     _told: set[IntentKey] = field(factory=set)
     """Orders of executors that do not run, of which a person was told."""
     _looked_at: dict[IntentKey, float] = field(factory=dict)
-    """When the venue was asked last about each order that rests, or may."""
+    """When the venue was asked last about each order that is not proven for good."""
 
     @property
     def unknown(self) -> int:
@@ -142,8 +142,9 @@ class Reconciler:
         """Tell whether to ask the venue about an order now; one that rests is called off first, if there is a reason."""
         key, now = open_order.order.key, self.wall()
         if not open_order.rests:
-            if open_order.held:
-                self._looked_at[key] = now  # it may turn out to rest
+            if not news and _is_mined(open_order) and now - self._looked_at.get(key, 0.0) < _REST_LOOK_S:
+                return False
+            self._looked_at[key] = now  # it may turn out to rest, or to be mined
             return execution.mode.engine.mode is not Mode.HALT_ALL
         on_book = open_order.called_off is None and not open_order.off_book
         if on_book and (why := self.rules.why(shard, open_order)) is not None:
@@ -279,6 +280,12 @@ class Reconciler:
                 f"order {order.order_id} of {open_order.task.follower}: no executor named {order.executor} is running"
             )
             self.observer.on_alert("reconcile-failed", detail)
+
+
+def _is_mined(open_order: OpenOrder) -> bool:
+    """Tell whether what was matched is on the chain, so that its shares can be sold, and only its finality is missing."""
+    report = open_order.report
+    return open_order.state is OrderState.MATCHED and report is not None and report.settlement is Settlement.MINED
 
 
 def told_open(which: str, left: Sequence[OpenOrder]) -> str:
