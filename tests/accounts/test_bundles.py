@@ -9,11 +9,12 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.accounts.played import FAILED, PENDING, SPOT, Played, entry, leave
+from tests.accounts.played import FAILED, MINED, SPOT, Played, entry, leave
 from tests.accounts.states import Documents, documents, kept
 from tests.builders import ALICE, NOW
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
+from trio_copy.accounts import events as e
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of
 from trio_copy.accounts.holdings import BUNDLE
 from trio_copy.accounts.names import bundle_name, position_name
@@ -69,12 +70,13 @@ class Written:
         self._trade(leave(next(self._numbers), str(shares * 10)), settlement)
 
     def _trade(self, task: CopyTask, settlement: dict[str, Any]) -> None:
-        order = self.played.place(task)
+        placed = [event.order for event in self.played.offer(task) if isinstance(event, e.Placed)]
         self.write()
-        self.played.answer(order, **settlement)
-        self.write()
-        if settlement == PENDING:
-            self.pending.append(order)
+        for order in placed:  # none where a fill that was undone has left nothing to be sold
+            self.played.answer(order, **settlement)
+            self.write()
+            if settlement == MINED:
+                self.pending.append(order)
 
     def settle(self, which: int, settlement: dict[str, Any]) -> None:
         self.played.answer(self.pending.pop(which % len(self.pending)), **settlement)
@@ -106,9 +108,9 @@ def test_what_each_command_writes_is_the_position(steps: list[tuple[str, int, bo
     for what, number, firm in steps:
         match what:
             case "buy":
-                written.buy(number if firm else 1, **(FIRM if firm else PENDING))
+                written.buy(number if firm else 1, **(FIRM if firm else MINED))
             case "sell" if written.played.shares.micro > number * 10**6:
-                written.sell(number, **(FIRM if firm else PENDING))
+                written.sell(number, **(FIRM if firm else MINED))
             case "settle" | "fail" if written.pending:
                 written.settle(number, FIRM if what == "settle" else FAILED)
         written.check()
@@ -136,7 +138,7 @@ def test_a_position_that_is_sold_and_bought_again_while_something_is_unsettled()
     """All of it is folded at once when that settles: no bundle of before stays for one of afterwards."""
     written = Written()
     written.buy(5 * BUNDLE)
-    written.buy(1, **PENDING)
+    written.buy(1, **MINED)
     written.sell(5 * BUNDLE + 1)
     written.buy(5 * BUNDLE)
     written.check()
