@@ -32,6 +32,11 @@ def bundle_name(spot: Spot, bundle: int) -> str:
 
 @lru_cache(maxsize=4096)
 def place_of(name: str) -> tuple[Spot, int | None]:
-    """Read which position a document is about, and which bundle of its lots: None for what is not a bundle."""
-    leader, token, *bundle = name.split("/")
-    return (Address(leader), TokenId(int(token))), int(*bundle) if bundle else None
+    """Read which position a document is about, and which bundle of its lots: None for what is not a bundle.
+
+    Raises:
+        ValueError: it is no name of such a document.
+    """
+    leader, _, rest = name.partition("/")
+    token, _, bundle = rest.partition("/")
+    return (Address(leader), TokenId(int(token))), int(bundle) if bundle else None

@@ -6,7 +6,6 @@ from contextlib import suppress
 import trio
 from attrs import define
 
-from trio_copy.accounts.names import place_of
 from trio_copy.config import Settings
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.follows_of_file import put_follows_of_file
@@ -24,6 +23,7 @@ from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.reconciler import Reconciler
 from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.later_looks import LaterLooks
+from trio_copy.engine.shards.stored import stored_place
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
@@ -69,7 +69,7 @@ class Housekeeping:
                 await shard.load([follower for follower in followers if self.plan.shard_of(follower) == number])
             except LeaseLost as error:
                 shard.lose(error)
-        positions = sum(place_of(document.name)[1] is None for document in held)
+        positions = sum(stored_place(document)[1] is None for document in held)
         self.seams.observer.on_step("positions", f"{counted(positions, 'position')} loaded")
 
     async def follow_shards(self, keeper: Keeper, drain: Callable[[], None]) -> None:

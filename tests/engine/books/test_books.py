@@ -27,8 +27,9 @@ from trio_copy.engine.books.books import (
     walk,
 )
 from trio_copy.engine.books.stories import Story, stories
-from trio_copy.engine.shards.stored import booked_by, told_by
+from trio_copy.engine.shards.stored import booked_by, stored_account, told_by
 from trio_copy.errors import StoreError
+from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip, aggregated_in
 from trio_copy.model.facts import Fact, FactQuery
 from trio_copy.model.fills import Side
@@ -289,6 +290,19 @@ async def test_a_document_that_is_none_is_told_by_its_name(autojump_clock: trio.
         told_by(evolve(fact(1, NOW), kind="filled"))
     with pytest.raises(StoreError, match="expected a stored booking in a fact of kind filled"):
         booked_by(evolve(fact(1, NOW), kind="filled"))
+
+
+@pytest.mark.parametrize("name", ["", "0xaa", "0xaa/x", "0xaa/7/x", "0xaa/7/1/1"])
+async def test_a_position_whose_name_is_none_is_one_line(autojump_clock: trio.testing.MockClock, name: str) -> None:
+    """For who lists positions, and for the engine that takes its account over."""
+    async with open_memory() as store:
+        await store.accounts.take(0, 1)
+        await store.accounts.write(0, 1, 1, Changes(puts=[Document(ALICE, "position", name, b"[1]")]))
+        with pytest.raises(StoreError, match=f"expected a stored position of alice, was {name}: "):
+            await positions(store.history)
+        documents = (await store.accounts.load(0, 1, [ALICE]))[ALICE]
+        with pytest.raises(StoreError, match=f"expected a stored position {name} of alice"):
+            stored_account(ALICE, Catalog(), documents)
 
 
 _BOOKING = '["key", "fill", "", "task", "signal", "alice", "0x1", "7", "BUY", 1, 2, 0, 1, 5, 1, 9.5]'

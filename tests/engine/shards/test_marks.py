@@ -1,16 +1,20 @@
 """What is remembered of bids, and how often that is written."""
 
 import pytest
+import trio.testing
 
 from tests.accounts.played import SPOT, Played, entry, leave, report_on
 from tests.builders import ALICE, NOW
+from tests.engine.rig import open_rig
 from trio_copy.accounts.commands import Answer
 from trio_copy.accounts.names import bundle_name, position_name
 from trio_copy.engine.shards.marks import Marks, mark_of
 from trio_copy.engine.shards.paperwork import put_account
 from trio_copy.engine.shards.sightings import Sightings
 from trio_copy.engine.shards.writing import Batch
+from trio_copy.errors import StoreError
 from trio_copy.model.units import Price
+from trio_copy.ports import Changes, Document
 
 KEY = (ALICE, *SPOT)
 
@@ -53,3 +57,15 @@ def test_a_mark_goes_with_its_position_not_with_some_of_its_lots(sold: str, *, m
     gone = {name for _, kind, name in batch.deletes if kind == "position"}
     assert gone == {bundle_name(SPOT, 1)} | (set() if marked else {position_name(SPOT)})
     assert (marks.of(KEY) is not None) == marked
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), [("0xaa/x", "[1, 5, 5, 1.5]"), ("0xaa/7", "[1]"), ("0xaa/7", "[1, 5, null, 1]")]
+)
+async def test_a_mark_that_is_none_is_one_line(autojump_clock: trio.testing.MockClock, name: str, body: str) -> None:
+    """Whoever takes its account over says what stands there."""
+    async with open_rig() as rig:
+        odd = Document(ALICE, "mark", name, body.encode())
+        await rig.store.accounts.write(0, rig.lease.token, rig.shard.writer.number + 1, Changes(puts=[odd]))
+        with pytest.raises(StoreError, match=f"expected a stored mark {name} of alice, was "):
+            await rig.shard.load([ALICE])

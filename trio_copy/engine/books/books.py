@@ -14,10 +14,9 @@ from trio_copy.accounts.documents import (
     open_order_of,
     waiting_of,
 )
-from trio_copy.accounts.names import place_of
 from trio_copy.accounts.telling import SkipTold, TaskEnd
 from trio_copy.engine.shards.marks import mark_of
-from trio_copy.engine.shards.stored import booked_by, kept_in, stored_holding, told_by
+from trio_copy.engine.shards.stored import booked_by, kept_in, stored_holding, stored_place, told_by
 from trio_copy.model.control import ModeChange
 from trio_copy.model.decisions import Reason
 from trio_copy.model.facts import Fact, FactQuery, Sums
@@ -161,7 +160,7 @@ async def _stored_positions(
     """Return the documents of each position, sorted by its key; its own is the first of them."""
     found: defaultdict[PositionKey, list[Document]] = defaultdict(list)
     for document in await history.documents("position", follower):
-        spot, _ = place_of(document.name)
+        spot, _ = stored_place(document)
         found[(document.follower, *spot)].append(document)
     return sorted(found.items(), key=itemgetter(0))
 

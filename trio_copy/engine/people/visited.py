@@ -4,6 +4,7 @@ What an order has cost counts in the budget of all accounts, and a position that
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from attrs import define, field
 
@@ -14,7 +15,7 @@ from trio_copy.engine.shards.grants import Grants
 from trio_copy.engine.shards.marks import Marks
 from trio_copy.engine.shards.paperwork import put, put_account
 from trio_copy.engine.shards.sightings import Sightings
-from trio_copy.engine.shards.stored import stored_account
+from trio_copy.engine.shards.stored import kept_in, stored_account
 from trio_copy.engine.shards.writing import Batch
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.ids import FollowerId
@@ -43,7 +44,7 @@ class Visited:
         for follower, documents in found.items():
             for document in documents:
                 if document.kind == "mark":
-                    self._marks.load(follower, document.name, read_plain(document.body))
+                    kept_in(document, partial(self._marks.load, follower, document.name))
             self.accounts[follower] = stored_account(follower, self.catalog, documents)
 
     def act(self, account: Account, command: c.Command) -> None:

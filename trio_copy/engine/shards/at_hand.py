@@ -1,18 +1,18 @@
 """The accounts of a shard that are in memory: those of which something is open, and those that were needed lately."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 
 import trio
 from attrs import define, field
 
 from trio_copy.accounts import Account
 from trio_copy.engine.shards.marks import Marks
-from trio_copy.engine.shards.stored import stored_account
+from trio_copy.engine.shards.stored import kept_in, stored_account
 from trio_copy.engine.shards.writing import Writer
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.ids import FollowerId
 from trio_copy.ports import Accounts, Document
-from trio_copy.records import read_plain
 
 _LOAD_AT_ONCE = 1000
 """Accounts that one read of the store brings."""
@@ -60,7 +60,7 @@ class AtHand:
     def _put(self, follower: FollowerId, documents: Sequence[Document]) -> None:
         for document in documents:
             if document.kind == "mark":
-                self.marks.load(follower, document.name, read_plain(document.body))
+                kept_in(document, partial(self.marks.load, follower, document.name))
         account = self.accounts[follower] = stored_account(follower, self.catalog, documents)
         self._lately.add(follower)
         self._unsure[follower] = self.writer.number

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from trio_copy.accounts import Account
+from trio_copy.accounts import Account, Spot
 from trio_copy.accounts.copied import Copied, copied_in
 from trio_copy.accounts.documents import PlainDocument, account_of
 from trio_copy.accounts.facts import Record, entry_in, fact_of, record_of
@@ -37,15 +37,26 @@ def stored_account(follower: FollowerId, catalog: Catalog, documents: Iterable[D
         raise StoreError(str(error)) from error
 
 
+def stored_place(document: Document) -> tuple[Spot, int | None]:
+    """Read which position a document is about, as `names.place_of`. Raises `StoreError` when its name is no such name."""
+    try:
+        return place_of(document.name)
+    except ValueError as error:
+        raise StoreError(
+            f"expected a stored position of {document.follower}, was {document.name[:80]}: {error}"
+        ) from error
+
+
 def stored_holding(documents: Sequence[Document]) -> Holding:
     """Read a position from its own document, which is the first, and its bundles, of the same moment.
 
     Raises:
         StoreError: they are not what their kind promises.
     """
-    own, *bundles = documents
-    apart = {place_of(one.name)[1] or 0: read_plain(one.body) for one in bundles}
-    return kept_in(own, lambda body: holding_of(body, apart))
+    own, *others = documents
+    # The bundle 0 is never written apart: a second document that claims to be the position's own is refused as one.
+    bundles = {stored_place(one)[1] or 0: read_plain(one.body) for one in others}
+    return kept_in(own, lambda body: holding_of(body, bundles))
 
 
 def stored_fact(told: Told) -> Fact:
