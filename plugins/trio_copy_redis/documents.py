@@ -1,4 +1,4 @@
-"""Reading documents in pieces: a script that reads keeps the server from everybody else, so none reads much."""
+"""Reading documents in pieces, an account each at least: what reads keeps the server from everybody else, so nothing reads much."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,6 +13,7 @@ _LOAD = load_script("fence", "load")
 _ACCOUNTS_AT_ONCE = 200
 _SCANNED_AT_ONCE = 2000
 _WHOLE = 1_000_000_000
+"""More than any account has: it is read in one step, which takes the server half a millisecond for a thousand positions."""
 _GLOB = str.maketrans({letter: "\\" + letter for letter in "*?[]^-\\"})
 
 

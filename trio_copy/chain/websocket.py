@@ -56,8 +56,7 @@ class WebSocket:
     _in_a_row: int = 0
     """What was handed out, or done, since others had their turn."""
     cut: bool = False
-    """Whether the middle of a message has left, and not its end."""
-    """Set while a frame is on its way: if that is cut off, nothing that follows could be read."""
+    """Whether the middle of a message has left, and not its end: nothing that follows could be read."""
     _pings: int = 0
     _pong: trio.Event = field(factory=trio.Event)
     _ended: trio.Event = field(factory=trio.Event)

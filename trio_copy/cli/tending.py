@@ -126,6 +126,7 @@ async def _drain_when_unread(service: Service, printer: Printer) -> None:
 
 
 async def tell_unwritten(observer: Observers, log: LogObserver, printer: Printer) -> None:
+    """Tell, once, that what should be shown cannot be written."""
     await printer.failed.wait()
     detail = f"lines cannot be written and are dropped: {printer.failure}"
     log.logger.error("output-lost", detail=detail)  # alerts go to the output, and that is what failed

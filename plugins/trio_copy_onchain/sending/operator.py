@@ -101,6 +101,7 @@ class Operator:
 
     @property
     def nonces(self) -> Nonces:
+        """Return all that is known of what it has sent."""
         return self.line.nonces
 
     @property

@@ -6,7 +6,6 @@ from math import inf
 
 from attrs import define, field
 
-LaneKey = tuple[str, ...]
 _LAST = 1e9
 """Whoever has had so many has his turn after everybody else."""
 
@@ -36,7 +35,7 @@ class TakingLong:
         if not self.exits:
             self._had.clear()
 
-    def next_exit(self, ready: Iterable[LaneKey]) -> LaneKey:
+    def next_exit(self, ready: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
         """Return the exit that goes next, of those who have had the fewest since some take long; there has to be one.
 
         Those of whom none takes long go before the others, and are taken in turns: they may be stuck as well.
@@ -53,8 +52,8 @@ class TakingLong:
         return found
 
     def next_entry(
-        self, ready: Iterable[LaneKey], out_of: Mapping[str, int], most: float, beside: float
-    ) -> LaneKey | None:
+        self, ready: Iterable[tuple[str, ...]], out_of: Mapping[str, int], most: float, beside: float
+    ) -> tuple[str, ...] | None:
         """Return the entry that goes next; None for none.
 
         That is one of somebody of whom none takes long, and fewer than `beside` are out; whoever has the fewest goes first, for
