@@ -6,9 +6,8 @@ import trio
 import trio.testing
 
 from tests.builders import OTHER_LEADER
-from tests.engine.gate.mined import expected_copies, mine_steadily, push_log
+from tests.engine.gate.mined import expect_a_fresh_copy_and_an_old_skip, expected_copies, mine_steadily, push_log
 from tests.harness import make_test_plan, open_world, running_engine
-from trio_copy.model.decisions import Code
 from trio_copy.testing.devnet.wire import log_object
 
 Clock = trio.testing.MockClock
@@ -95,16 +94,7 @@ async def test_logs_without_a_time_are_taken_as_fresh_only_from_a_subscription(c
     """Nodes that send no blockTimestamp are fine: the scanner asks for the block's time."""
     async with open_world() as world, running_engine(world, make_test_plan()):
         world.nodes[0].faults.without_time = True
-        world.chain.mine(world.buy())
-        await world.recorder.wait_copies(2)
-        world.down = {0}
-        world.nodes[0].drop_connections()
-        world.chain.mine(world.buy())
-        await trio.sleep(20)
-        world.down = set()
-        await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
-    assert {Code.TOO_OLD} == {skip.reason.code for skip in world.recorder.skips}
-    assert len(world.recorder.copies) == 2
+        await expect_a_fresh_copy_and_an_old_skip(world)
 
 
 async def test_null_for_no_logs_is_an_answer(clock: Clock) -> None:

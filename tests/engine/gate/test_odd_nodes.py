@@ -14,11 +14,11 @@ import trio.testing
 from attrs import define, field
 
 from tests.builders import LEADER, OTHER_LEADER
+from tests.engine.gate.mined import expect_a_fresh_copy_and_an_old_skip
 from tests.harness import World, make_test_plan, open_world, running_engine
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
-from trio_copy.model.decisions import Code
 from trio_copy.model.follows import Follow
 from trio_copy.testing.devnet import DevNode, node, wire
 from trio_copy.testing.devnet.chain import DevBlock
@@ -286,16 +286,7 @@ async def test_a_time_that_is_none_is_asked_of_the_block(
     rewrite(changes)
     async with open_world() as world, running_engine(world, make_test_plan()):
         world.nodes[0].faults.silent_logs = silent
-        world.chain.mine(world.buy())
-        await world.recorder.wait_copies(2)
-        world.down = {0}
-        world.nodes[0].drop_connections()
-        world.chain.mine(world.buy())
-        await trio.sleep(20)
-        world.down = set()
-        await world.recorder.wait_until(lambda: len(world.recorder.skips) == 2)
-    assert {skip.reason.code for skip in world.recorder.skips} == {Code.TOO_OLD}
-    assert len(world.recorder.copies) == 2
+        await expect_a_fresh_copy_and_an_old_skip(world)
 
 
 async def test_the_blocks_time_is_believed_before_the_logs_own(
