@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from trio_copy.accounts.account import (
     MONEY,
@@ -45,6 +45,7 @@ from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId
 from trio_copy.model.units import Usd
+from trio_copy.model.values import value
 
 Plain = list[Any]
 _MISREAD = (ValueError, TypeError, KeyError, IndexError)
@@ -53,7 +54,7 @@ _ENDED, _BREACHED, _HANDED_OVER = 1, 2, 4
 """What may be said of an open order, in one number."""
 
 
-@frozen
+@value
 class PlainDocument:
     """One document of an account."""
 

@@ -36,6 +36,8 @@ class Holding:
     def of(cls, base: Position, tail: Iterable[LedgerEntry], oldest: int = 0) -> "Holding":
         """Make a holding of a base and a tail, whose first entries may be settled by now."""
         entries = list(tail)
+        if not entries:
+            return cls(base, (), base, oldest)
         while entries and entries[0].firm:
             before, base = base, base.after(entries.pop(0))
             oldest += _sold(before, base)

@@ -25,7 +25,7 @@ from trio_copy.model.ids import (
 from trio_copy.model.orders import ExecutionReport, Order, Settlement, SignatureType, Status, Wallet
 from trio_copy.model.positions import EntryKind, LedgerEntry, Lot, Position
 from trio_copy.model.signals import Signal
-from trio_copy.model.units import MICRO, Price, Ratio, Shares, Usd
+from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Ratio, Shares, Usd
 
 Plain = list[Any]
 AGGREGATES, REREAD, UNSENT = 1, 2, 4
@@ -418,15 +418,17 @@ def position_of(plain: Plain) -> Position:
         held.append(Lot(key, Shares(shares), Usd(cost), opened_at, bool(firm)))
         all_shares += shares
         all_cost += cost
+    only = held[0] if len(held) == 1 else None
+    # Amounts are made one by one, and a start makes millions of them: most positions have one lot, and of the rest nothing.
     return Position(
         tuple(held),
-        Shares(all_shares),
-        Usd(all_cost),
-        Usd(realised),
-        Usd(provisional),
-        Usd(fees),
-        Shares(leader_shares),
-        Shares(oversold),
+        Shares(all_shares) if only is None else only.shares,
+        Usd(all_cost) if only is None else only.cost,
+        NO_USD if realised == 0 else Usd(realised),
+        NO_USD if provisional == 0 else Usd(provisional),
+        NO_USD if fees == 0 else Usd(fees),
+        NO_SHARES if leader_shares == 0 else Shares(leader_shares),
+        NO_SHARES if oversold == 0 else Shares(oversold),
     )
 
 
