@@ -308,14 +308,19 @@ class History:
                 self.verdict.wrong.append(f"shards say they spent {spent} on {day}, the venue says {high}")
 
     def _no_cap_was_passed(self) -> None:
+        """What was undone before anybody was told of it counts for nobody; what the books count, whatever became of it, counts."""
         spent: Counter[FollowerId] = Counter()
         for one in self.venue:
-            spent[one.order.wallet.follower] += one.cost
+            spent[one.order.wallet.follower] += one.least_cost
         for follower, cap in self.day_caps.items():
-            if spent[follower] > cap.micro:
-                self.verdict.wrong.append(f"{follower} spent {Usd(spent[follower])}, its cap is {cap}")
-        if self.common_cap is not None and spent.total() > self.common_cap.micro:
-            self.verdict.wrong.append(f"all spent {Usd(spent.total())}, the cap is {self.common_cap}")
+            account = self.books.accounts.get(follower)
+            windows = {} if account is None else account.windows
+            counted = max((window.used for name, window in windows.items() if name.startswith("day ")), default=0)
+            if (most := max(spent[follower], counted)) > cap.micro:
+                self.verdict.wrong.append(f"{follower} spent {Usd(most)}, its cap is {cap}")
+        most = max((spent.total(), *self.books.spent.values()))
+        if self.common_cap is not None and most > self.common_cap.micro:
+            self.verdict.wrong.append(f"all spent {Usd(most)}, the cap is {self.common_cap}")
 
     def _nothing_was_bought_that_he_had_sold(self) -> None:
         for one in self.venue:
