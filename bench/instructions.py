@@ -5,6 +5,9 @@ node and its connection included. The machine's load and the opening of the stor
 which is run without counting, five times as fast.
 `python -m bench.instructions --gate sqlite` exits with 1 above the limit; without a store, all are counted. Redis is a real server
 beside each run; what it does itself is not counted.
+
+`python -m bench.instructions alone memory` counts from the gate to the booking alone, as `bench gate` plays it, by a real clock:
+repeated to a hundredth or two.
 """
 
 import os
@@ -19,6 +22,7 @@ from typing import Any
 
 import trio
 
+from bench.gate import CopyAll
 from tests.redis.server import running_redis
 from trio_copy.cli.interpreter import tune_interpreter
 from trio_copy.cli.load import _leaders, _plan
@@ -30,6 +34,8 @@ from trio_copy.testing.virtual import run_virtually
 
 FOLLOWERS = 100
 FEW, MORE = 1, 3
+ALONE = 12
+"""By a real clock turns of the loop differ from run to run: so many make little of that."""
 LIMITS = {"memory": 1_020_000, "sqlite": 1_200_000}
 """Instructions per copy, with a tenth to spare above what was counted when they were set."""
 STORES = (*LIMITS, "redis")
@@ -40,18 +46,20 @@ _ANSWERS_S = 0.02
 
 
 def main() -> int:
-    print(f"instructions: {FOLLOWERS} followers a signal, devnet, dry-run, virtual time, {MORE} leader trades counted")
+    alone = "alone" in sys.argv
+    how, counted = ("from the gate to the booking", ALONE) if alone else ("devnet, virtual time", MORE)
+    print(f"instructions: {FOLLOWERS} followers a signal, dry-run, {how}, {counted} leader trades counted")
     over = []
     for store in [store for store in STORES if store in sys.argv] or STORES:
-        limit = LIMITS.get(store)
+        limit = None if alone else LIMITS.get(store)
         with ExitStack() as servers:
             places = [servers.enter_context(running_redis()).url if store == "redis" else "" for _ in range(2)]
-            runs = [_start(store, events, at) for events, at in zip((FEW, FEW + MORE), places, strict=True)]
+            runs = [_start(store, events, at, alone) for events, at in zip((FEW, FEW + counted), places, strict=True)]
             few, more = map(_count, runs)
-        counted = (more - few) // (MORE * FOLLOWERS)
+        taken = (more - few) // (counted * FOLLOWERS)
         told = "no limit" if limit is None else f"limit {limit / 1000:,.0f} k"
-        print(f"  {store:<8} {counted / 1000:8,.0f} k per copy   {told}")
-        if limit is not None and counted > limit:
+        print(f"  {store:<8} {taken / 1000:8,.0f} k per copy   {told}")
+        if limit is not None and taken > limit:
             over.append(store)
     if over and "--gate" in sys.argv:
         print(f"over the limit: {', '.join(over)}; profile it, or say in bench/instructions.py why it may take more")
@@ -59,9 +67,10 @@ def main() -> int:
     return 0
 
 
-def _start(store: str, events: int, server: str) -> "subprocess.Popen[str]":
+def _start(store: str, events: int, server: str, alone: bool) -> "subprocess.Popen[str]":
     command = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null")
-    run = (sys.executable, "-m", "bench.instructions", "--child", store, str(events), server)
+    child = "--alone" if alone else "--child"
+    run = (sys.executable, "-m", "bench.instructions", child, store, str(events), server)
     return subprocess.Popen(
         (*command, *run), env={**os.environ, "PYTHONHASHSEED": "0"}, stderr=subprocess.PIPE, text=True
     )
@@ -88,7 +97,8 @@ async def _in_place(run: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever it
     return run()
 
 
-def _child(store: str, events: int, server: str) -> None:
+def _child(store: str, events: int, server: str, *, alone: bool) -> None:
+    copy = _copy_alone if alone else _copy_in_a_world
     with tempfile.TemporaryDirectory() as folder:
         options = {
             "memory": (),
@@ -98,16 +108,25 @@ def _child(store: str, events: int, server: str) -> None:
         # Half of what is ever loaded is loaded by an engine that starts, the store's own modules among it: in a fresh checkout
         # one of the two runs would compile them, and the other one find them compiled.
         if store == "sqlite":
-            play(store, (f'path = "{folder}/before.db"',), FEW, 0.0)
+            copy(store, (f'path = "{folder}/before.db"',), FEW, 0.0)
         else:
-            play("memory", (), FEW, 0.0)
+            copy("memory", (), FEW, 0.0)
         # As every run does. With Python's own thresholds, or with what is loaded among what is looked at, whether a collection
         # falls among the trades that count decides about a tenth, and a twentieth, of the figure.
         tune_interpreter()
         _count_from_here()
-        said = play(store, options, events, _ANSWERS_S if server else 0.0)
-        assert said["tasks"] == events * FOLLOWERS, said
-        assert not said["lost"], said
+        copy(store, options, events, _ANSWERS_S if server else 0.0)
+
+
+def _copy_alone(store: str, options: Sequence[str], events: int, _: float) -> None:
+    table = store_table(store, options)
+    trio.run(CopyAll(events).run, _plan(users=FOLLOWERS, follows=1, leaders=1, latency_ms=0, workers=None, store=table))
+
+
+def _copy_in_a_world(store: str, options: Sequence[str], events: int, patience_s: float) -> None:
+    said = play(store, options, events, patience_s)
+    assert said["tasks"] == events * FOLLOWERS, said
+    assert not said["lost"], said
 
 
 def play(store: str, options: Sequence[str], events: int, patience_s: float) -> dict[str, Any]:
@@ -125,7 +144,7 @@ def play(store: str, options: Sequence[str], events: int, patience_s: float) -> 
 
 
 if __name__ == "__main__":
-    if "--child" in sys.argv:
-        _child(sys.argv[-3], int(sys.argv[-2]), sys.argv[-1])
+    if "--child" in sys.argv or "--alone" in sys.argv:
+        _child(sys.argv[-3], int(sys.argv[-2]), sys.argv[-1], alone="--alone" in sys.argv)
     else:
         sys.exit(main())
