@@ -80,8 +80,8 @@ class History:
     """What all followers together may spend in a day."""
     called_off: TokenId | None = None
     """A token of which nothing may be bought or sold."""
-    may_be_dead: bool = False
-    """Whether a task may wait for a person: so many processes have died that three may have had it in hand."""
+    may_be_dead: Collection[FollowerId] = ()
+    """Whose tasks may wait for a person: so many owners have ended uncleanly that three may have had one in hand."""
     may_stay_open: bool = False
     """Whether orders may be unproven at the end, and tasks wait."""
     verdict: Verdict = field(factory=Verdict)
@@ -150,7 +150,7 @@ class History:
 
     def _everything_is_over(self) -> None:
         for follower, account in self.books.accounts.items():
-            for task in () if self.may_be_dead else account.dead:
+            for task in () if follower in self.may_be_dead else account.dead:
                 self.verdict.lost.append(f"task {task} of {follower} became a dead letter")
             if self.may_stay_open:
                 continue

@@ -5,7 +5,7 @@ import random
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.crash.checker import History, Verdict
 from tests.crash.script import CALLED_OFF, truth
 from tests.crash.stores import KINDS, Place
 from tests.crash.world import COMMON_CAP, DAY_CAPS, FOLLOWERS, LIVES_APART, RESTS, Life, events, run_life, venue
-from trio_copy.model.ids import TokenId
+from trio_copy.model.ids import FollowerId, TokenId
 
 CALLED_OFF_AT = "rest: called off"
 """Reached only where something rests."""
@@ -167,13 +167,13 @@ def kill_often(kills: int, seed: int, store: str) -> tuple[Verdict, int]:
             died, number = died + _live(life), number + 1
             _add(verdict, _check_death(place))
         _live(Life(place=place, number=number, gap="fresh", faults=()))
-        _add(verdict, check_end(place, may_be_dead=True))
+        _add(verdict, check_end(place, may_be_dead=FOLLOWERS))
         return verdict, died
     finally:
         shutil.rmtree(folder)
 
 
-def check_end(place: Place, *, may_be_dead: bool = False) -> Verdict:
+def check_end(place: Place, *, may_be_dead: Collection[FollowerId] = ()) -> Verdict:
     """Check what is left when the last life is over."""
     if not place.exists:
         return Verdict(lost=["there is no store"])

@@ -5,6 +5,7 @@ every follower, nobody paid twice, nothing was sent that was not durable, no cap
 venue says. Virtual time, one chain, one venue, one store in memory.
 """
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -125,6 +126,8 @@ class Fleet:
     unproven: dict[Lane, OrderId] = field(factory=dict)
     armed: dict[int, int] = field(factory=dict)
     """The block from which on each shard's accounts copy, as its first owner has announced."""
+    unclean: Counter[int] = field(factory=Counter)
+    """How often each shard was taken from an owner who had not given it up."""
     nursery: trio.Nursery = field(init=False)
     venue: SharedVenue = field(init=False)
 
@@ -232,24 +235,23 @@ class Fleet:
             books = await read_books(store)
         followers, shards = tuple(self.plan.settings.followers().named), self.plan.settings.shards
         assert shards is not None
+        shard_of = {one: account_shard(Follower(follower=one, executor=""), shards.count) for one in followers}
         verdict = History(
             truth=truth_of(self.world.chain),
-            armed={
-                follower: self.armed[shard]
-                for follower in followers
-                if (shard := account_shard(Follower(follower=follower, executor=""), shards.count)) in self.armed
-            },
+            armed={follower: self.armed[shard] for follower, shard in shard_of.items() if shard in self.armed},
             venue=self.venue.taken,
             books=books,
             followers=followers,
             common_cap=self.plan.settings.engine.max_day_usd,
+            # Each may have had the same task in hand: to those that come after, it looks like the cause.
+            may_be_dead=[follower for follower, shard in shard_of.items() if self.unclean[shard] >= 3],
         ).check()
         verdict.wrong += self.wrong
         return verdict
 
 
 class _Observer(Recorder):
-    """Notes the block from which on everything is to be copied, of the shards that are held."""
+    """Notes the block from which on everything is to be copied, of the shards that are held, and who had lost them."""
 
     def __init__(self, fleet: Fleet, engine: Engine) -> None:
         super().__init__()
@@ -261,3 +263,7 @@ class _Observer(Recorder):
             for number, shard in self._engine.service.holder.shards.items():
                 if shard.armed:
                     self._fleet.armed.setdefault(number, int(detail.split()[2].rstrip(";")))
+        if step == "shards" and self._engine.service is not None:
+            came = [int(word) for word in detail.split() if word.startswith("+")]
+            held = self._engine.service.holder.shards
+            self._fleet.unclean.update(number for number in came if number in held and held[number].unclean)
