@@ -21,8 +21,9 @@ from trio_copy.accounts.events import Placed
 from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, not_sent
 from trio_copy.engine.sending.execution import Execution
 from trio_copy.engine.shards.grants import Grants
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.progress import Progress
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.writing import Batch, Writer
 from trio_copy.model.decisions import CopyTask

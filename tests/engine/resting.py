@@ -197,7 +197,7 @@ async def entries_behind_a_stuck_order_are_called_off(open_store: OpenStore) -> 
         await in_doubt(venue)
         venue.executor.settings = evolve(venue.executor.settings, faults=())
         await admit(venue, entry(2), leaves(3, 200))
-        assert venue.lanes.waiting == 2
+        assert venue.lanes.unplaced.waiting == 2
         found = await all_end(venue, 3)
         assert found[entry(2).signal.signal_id] == LEFT
         assert traded(venue, Side.BUY) == traded(venue, Side.SELL) == NO_SHARES
@@ -210,7 +210,7 @@ async def an_entry_in_hand_is_called_off(open_store: OpenStore) -> None:
         await admit(venue, entry(1))
         await market.asked.wait()
         await admit(venue, leaves(2))
-        assert len(venue.lanes) == 2
+        assert len(venue.lanes.unplaced) == 2
         market.answers.set()
         found = await all_end(venue, 2)
         assert set(found.values()) == {LEFT}
@@ -253,7 +253,7 @@ async def exits_without_room_go_out_as_one(open_store: OpenStore) -> None:
     """Exits fill the room: those of one position share an order that sells what all asked for; each ends with its reason."""
     async with open_venue(open_store, **CROWDED) as venue:
         await sells_without_room(venue)
-        assert len(venue.lanes) == 4
+        assert len(venue.lanes.unplaced) == 4
         other = evolve(leaves(8), intent=evolve(leaves(8).intent, token_id=TokenId(8)))
         await admit(venue, other)
         found = await all_end(venue, 7)
@@ -310,11 +310,11 @@ async def what_waits_in_a_lane_is_suspended(open_store: OpenStore) -> None:
         # The one has an order, and goes on; the other has none.
         assert await retract(venue, entry(1)) == (0, 1)
         assert await retract(venue, entry(2)) == (1, 0)
-        assert venue.lanes.suspended == 1
+        assert venue.lanes.unplaced.suspended == 1
         await all_end(venue, 1)
         await trio.sleep(10)
         assert len(venue.recorder.finished) == 1
-        assert venue.lanes.suspended == 1
+        assert venue.lanes.unplaced.suspended == 1
         await mine_again(venue, entry(2))
         found = await all_end(venue, 2)
         assert found[entry(2).signal.signal_id] == (End.FILLED, None)
@@ -380,7 +380,7 @@ async def another_attempt_waits_for_the_signal(open_store: OpenStore) -> None:
         assert await retract(venue, entry(1)) == (0, 1)
         await trio.sleep(10)
         assert await orders_of(venue, entry(1)) == 1
-        assert venue.lanes.suspended == 1
+        assert venue.lanes.unplaced.suspended == 1
         venue.executor.settings = evolve(venue.executor.settings, faults=())
         await mine_again(venue, entry(1))
         assert list((await all_end(venue, 1)).values()) == [(End.FILLED, None)]
@@ -401,13 +401,13 @@ async def mine_again(venue: Rig, task: CopyTask) -> None:
 
 
 def nothing_is_open(venue: Rig) -> bool:
-    return not venue.open_orders() and not any(queued.in_hand for queued in venue.lanes)
+    return not venue.open_orders() and not any(queued.in_hand for queued in venue.lanes.unplaced)
 
 
 async def waits_in_the_account(venue: Rig, count: int) -> None:
     """Wait until so many tasks wait for company, and no worker has anything."""
     with trio.fail_after(600):  # noqa: ASYNC912  only the waiting may take long
-        while len(venue.account().waiting) != count or len(venue.lanes):  # noqa: ASYNC110  virtual time
+        while len(venue.account().waiting) != count or len(venue.lanes.unplaced):  # noqa: ASYNC110  virtual time
             await trio.sleep(0.2)
 
 

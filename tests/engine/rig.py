@@ -25,7 +25,8 @@ from trio_copy.engine.sending.calling_off import RestingRules
 from trio_copy.engine.sending.execution import Execution
 from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.reconciler import Reconciler
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.catalog import Catalog

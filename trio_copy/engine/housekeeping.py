@@ -92,7 +92,7 @@ class Housekeeping:
     async def expire(self, lanes: Lanes) -> None:
         """End what has become too old, and let what has come to its time be placed, whatever the workers do."""
         while True:
-            await lanes.wait_queued()
+            await lanes.unplaced.wait_any()
             now = self.seams.wall()
             lanes.push_due(now)
             for queued in lanes.take_late(now):

@@ -132,7 +132,7 @@ async def test_after_an_unclean_end_tasks_are_taken_up_one_by_one(clock: Clock) 
         at_once, counted = list[int](), list[int]()
 
         async def market(token: Any, ask: Any = rig.executor.market) -> Any:
-            at_once.append(len(rig.lanes))
+            at_once.append(len(rig.lanes.unplaced))
             counted.append(len(await rig.store.history.documents("waits")))
             await trio.sleep(1)
             return await ask(token)
@@ -230,7 +230,7 @@ async def test_a_signal_that_is_taken_back_while_its_task_awaits_its_turn_is_not
         await rig.shard.writer.flush()
     await trio.sleep(2)
     async with open_rig(open_store=books) as rig:
-        assert tasks[1].task_id not in rig.lanes
+        assert tasks[1].task_id not in rig.lanes.unplaced
         rig.shard.retract(tasks[1].signal.signal_id)
         assert await rig.wait_ends(tasks[0]) == [(End.FILLED, None)]
         await trio.sleep(5)
@@ -263,7 +263,7 @@ async def test_a_lost_shard_leaves_nothing_behind(clock: Clock) -> None:
         await rig.take_in(task, buy(2))
         shard.lose(LeaseLost("somebody else has it"))
         assert rig.holder.shards == {}
-        assert len(rig.lanes) == 0
+        assert len(rig.lanes.unplaced) == 0
         assert rig.recorder.alerts == [("shard-lost", "somebody else has it")]
         with pytest.raises(LeaseLost):
             shard.act(task.follower, Replay(task=task.task_id, at=NOW))
@@ -452,7 +452,7 @@ async def test_two_shards_share_the_lanes_and_not_the_accounts(clock: Clock) -> 
         assert await rig.wait_ends(entry) == [(End.SHED, Code.EVICTED_BY_EXIT)]
         assert entry.signal.signal_id in rig.account().recent
         assert "alice" not in other.accounts
-        assert [queued.task for queued in rig.lanes] == [leave]
+        assert [queued.task for queued in rig.lanes.unplaced] == [leave]
         rig.holder.hand_over(0)
         assert not rig.shard.is_read()
-        assert len(rig.lanes) == 1
+        assert len(rig.lanes.unplaced) == 1

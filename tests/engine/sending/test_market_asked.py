@@ -82,7 +82,7 @@ async def test_what_a_reorg_takes_back_while_the_market_is_asked_is_not_placed(c
         assert rig.shard.retract(task.signal.signal_id) == (1, 0)
         ask.answer.set()
         await trio.sleep(1)
-        assert (rig.executor.sent, rig.lanes.suspended) == ([], 1)
+        assert (rig.executor.sent, rig.lanes.unplaced.suspended) == ([], 1)
         assert rig.shard.resume(task.signal.signal_id) == 1
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
 
@@ -98,7 +98,7 @@ async def test_another_attempt_of_what_a_reorg_took_back_waits_for_its_signal(cl
         assert rig.shard.met.retract(task.signal, NOW) == task.signal.signal_id
         assert rig.shard.retract(task.signal.signal_id) == (0, 1)
         await trio.sleep(2)
-        assert (len(rig.executor.sent), rig.lanes.suspended) == (1, 1)
+        assert (len(rig.executor.sent), rig.lanes.unplaced.suspended) == (1, 1)
         rig.shard.resume(task.signal.signal_id)
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
     assert len({order.key for order in rig.executor.sent}) == 2

@@ -225,7 +225,7 @@ async def test_an_entry_that_is_not_accepted_goes_on_behind_an_exit_that_is_no_n
         assert rig.executor.sent[-1].key == entry.key
         assert rig.position(entry).shares == Shares.parse(10)
         assert rig.open_orders() == []
-        assert (rig.lanes.entries_out, rig.execution.patience.entries) == (0, 0)
+        assert (rig.lanes.turns.entries_out, rig.execution.patience.entries) == (0, 0)
 
 
 async def test_an_entry_that_waited_has_all_its_attempts(clock: Clock) -> None:
@@ -261,7 +261,7 @@ async def test_an_entry_that_went_on_behind_an_exit_ends_at_its_deadline(clock: 
         assert ends == [(End.EXPIRED, Code.DEADLINE_PASSED), (End.REJECTED, Code.NOT_SENT)]
         await trio.sleep(60)
         assert len(rig.ends()) == 2
-        assert (rig.open_orders(), len(rig.lanes)) == ([], 0)
+        assert (rig.open_orders(), len(rig.lanes.unplaced)) == ([], 0)
 
 
 async def test_an_entry_that_is_not_accepted_is_not_sent_again_once_nobody_wants_it(clock: Clock) -> None:
@@ -330,13 +330,13 @@ async def test_an_entry_that_is_not_accepted_is_suspended_while_its_signal_is_ta
         sends = len(rig.executor.sent)
         await trio.sleep(10)
         assert len(rig.executor.sent) == sends
-        assert (rig.open_orders(), rig.lanes.suspended, rig.execution.patience.entries) == ([], 1, 0)
+        assert (rig.open_orders(), rig.lanes.unplaced.suspended, rig.execution.patience.entries) == ([], 1, 0)
         if comes_back:
             rig.shard.met.meet(task.signal, rig.wall(), whole=True)
             rig.shard.resume(task.signal.signal_id)
         ends = await rig.wait_ends(task)
         assert ends == [(End.FILLED, None) if comes_back else (End.RETRACTED, Code.RETRACTED)]
-        assert len(rig.lanes) == 0
+        assert len(rig.lanes.unplaced) == 0
 
 
 async def test_an_entry_that_waits_with_its_order_does_not_leave_while_the_breaker_is_open(clock: Clock) -> None:

@@ -180,7 +180,7 @@ async def test_an_exit_that_dies_is_counted_once(
         # What was not placed, its owner reads from the chain again.
         await admit(venue, *entries, leaving)
         await trio.sleep(200)
-        assert len(venue.lanes) == len(venue.account().waiting) == 0
+        assert len(venue.lanes.unplaced) == len(venue.account().waiting) == 0
         position = venue.position(leaving)
     assert position.shares == Shares.parse(sale.bought) - Shares.parse(sale.sold)
 
@@ -211,5 +211,5 @@ async def test_exits_that_die_as_one_are_sold_once(clock: Clock, tmp_path: Path,
         await venue.reconciler.settle_earlier_run()
         await admit(venue, *SELLING)
         await trio.sleep(60)
-        assert (len(venue.lanes), venue.open_orders()) == (0, [])
+        assert (len(venue.lanes.unplaced), venue.open_orders()) == (0, [])
         assert venue.position(SELLING[0]).shares == Shares.parse(left)

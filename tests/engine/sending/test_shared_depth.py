@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from tests.builders import NOW
 from tests.engine.rig import Rig, Venue, buy, open_rig, sell
-from trio_copy.engine.shards.lanes import Queued
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.stored import copied_by
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.books import Book, Level
@@ -263,7 +263,7 @@ async def test_what_may_not_go_out_takes_nothing(autojump_clock: Clock) -> None:
         await copy_all(rig, *of_all())
         first = rig.lanes.take_nowait()
         assert first is not None
-        others = [one for one in rig.lanes if one is not first]
+        others = [one for one in rig.lanes.unplaced if one is not first]
         rig.lanes.close_lane(others[0].lane, "an order")
         _, allotment = await rig.execution.depth.of(first)
         assert (str(allotment and allotment.most), len(venue.reads)) == ("3", 1)

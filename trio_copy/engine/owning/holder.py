@@ -16,11 +16,12 @@ from trio_copy.engine.shards.forgetting import Forgetting
 from trio_copy.engine.shards.grants import Grants
 from trio_copy.engine.shards.journal import ShardJournal
 from trio_copy.engine.shards.known_tokens import KnownTokens
-from trio_copy.engine.shards.lanes import LaneKey, Lanes
+from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.marks import Marks
 from trio_copy.engine.shards.met import Met
 from trio_copy.engine.shards.paperwork import announce
 from trio_copy.engine.shards.progress import Progress
+from trio_copy.engine.shards.queued import LaneKey
 from trio_copy.engine.shards.resolved import Resolved
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.sightings import Sightings
@@ -169,7 +170,7 @@ class Holder:
     def works_on(self, number: int) -> bool:
         """Tell whether something of a shard is in hand: being placed, sent or written down."""
         return any(
-            queued.in_hand and queued.shard == number for lanes in self.lanes.values() for queued in lanes
+            queued.in_hand and queued.shard == number for lanes in self.lanes.values() for queued in lanes.unplaced
         ) or any(lanes.sending[number] for lanes in self.lanes.values())
 
     def hand_over(self, number: int) -> None:

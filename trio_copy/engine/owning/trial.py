@@ -65,11 +65,11 @@ class Trial:
     @property
     def waiting(self) -> int:
         """How many tasks wait."""
-        return self._lanes.waiting
+        return self._lanes.unplaced.waiting
 
     async def clear(self) -> None:
         """End everything that waits, durably, and let the checkpoint pass it: the store alone remembers the signals then."""
-        for queued in self._lanes:
+        for queued in self._lanes.unplaced:
             self._shard.give_up(queued, _OVER)
         block = BlockRef(number=self._newest, hash=_NO_HASH, parent=_NO_HASH, time=int(self.wall()))
         self._shard.seal(block)

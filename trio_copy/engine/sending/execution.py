@@ -28,7 +28,8 @@ from trio_copy.engine.sending.markets import Markets
 from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.patience import Patience, Sends
 from trio_copy.engine.sending.shared_depth import SharedDepth, left_out
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.worth import held_since, unrealised
 from trio_copy.entropy import Entropy
@@ -94,7 +95,7 @@ class Execution:
                         rested = await self.carry_out(queued, scope)
                     finally:
                         del self.in_hand[queued]
-                        replaced = self.lanes.done(queued)
+                        replaced = self.lanes.turns.done(queued)
                     if replaced:
                         return
                 return
@@ -110,7 +111,7 @@ class Execution:
         return self.settings.workers - -self.settings.workers // _FOR_EXITS
 
     def _room(self) -> int:
-        return self.settings.workers - self.lanes.entries_out
+        return self.settings.workers - self.lanes.turns.entries_out
 
     async def carry_out(self, queued: Queued, scope: trio.CancelScope) -> bool:
         """Carry out a task in hand as far as it goes. Cancelled before it is placed, it is still waiting.
@@ -121,7 +122,7 @@ class Execution:
         rested = False
         shard = self.shards.get(queued.shard)
         # A shard that was lost, and may be ours anew, counts for nothing here: it is read again, and decided again.
-        if shard is not None and self.lanes.holds(queued):
+        if shard is not None and self.lanes.unplaced.holds(queued):
             try:
                 again = True
                 while again:
@@ -159,7 +160,7 @@ class Execution:
             placed = self._place(shard, queued, ready)
             if placed is None:
                 # Only an exit can still be in hand then: what rests of its token goes first.
-                in_hand = self.lanes.holds(queued) and queued.in_hand
+                in_hand = self.lanes.unplaced.holds(queued) and queued.in_hand
                 return await self._call_off(shard, queued) if in_hand else (False, False)
             batch = shard.writer.open  # durable together with it
             self.at("place: decided")
@@ -204,9 +205,9 @@ class Execution:
             market,
             lambda key, intent: prepare(key, intent, wallet, market),
             now,
-            self.lanes.resting(queued),
+            self.lanes.unplaced.resting(queued),
             shard.grants.day(task),
-            queued.is_exit and self.lanes.crowded,
+            queued.is_exit and self.lanes.unplaced.crowded,
             follower.paper_usd,
             self._unrealised(shard, task, settings) if settings.caps.drawdown_by == "mark" else NO_USD,
             allotment,

@@ -23,11 +23,12 @@ from trio_copy.engine.shards.grants import Grants
 from trio_copy.engine.shards.journal import ShardJournal
 from trio_copy.engine.shards.known_tokens import KIND as TOKEN
 from trio_copy.engine.shards.known_tokens import KnownTokens
-from trio_copy.engine.shards.lanes import LaneKey, Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.marks import Marks
 from trio_copy.engine.shards.met import Met
 from trio_copy.engine.shards.paperwork import put, put_account, told_resting
 from trio_copy.engine.shards.progress import Progress
+from trio_copy.engine.shards.queued import LaneKey, Queued
 from trio_copy.engine.shards.resolved import Resolved
 from trio_copy.engine.shards.sightings import Sightings
 from trio_copy.engine.shards.stored import stored_fact
@@ -193,7 +194,7 @@ class Shard:
         # By their names, which are hashes of signal and follower: who goes first is another one each time, and the same everywhere.
         for task in sorted(tasks, key=_task_id):
             met = self.accounts[task.follower].has_met(signal.signal_id, task.task_id)
-            if met or task.task_id in self.lanes[task.executor]:
+            if met or task.task_id in self.lanes[task.executor].unplaced:
                 continue
             waiting += 1
             if self.unclean and signal.block_time <= self.taken_at:
@@ -212,7 +213,7 @@ class Shard:
             outcome = shed(lanes.capacity) if pushed_out.task is task else evicted(lanes.capacity)
             owner = self if pushed_out.shard == self.number else self.shards[pushed_out.shard]
             owner.give_up(pushed_out, outcome)
-        if task.not_before > now and task.task_id in lanes:
+        if task.not_before > now and task.task_id in lanes.unplaced:
             self.act(task.follower, c.Park(task=task, at=now))
 
     def _pass(self, skip: Skip, signal: Signal, now: float) -> None:
@@ -283,7 +284,7 @@ class Shard:
 
     def give_up(self, queued: Queued, outcome: Outcome) -> None:
         """End a task that is not placed and shall not be."""
-        resting = self.lanes[queued.task.executor].resting(queued)
+        resting = self.lanes[queued.task.executor].unplaced.resting(queued)
         self.act(queued.task.follower, c.Refuse(task=queued.task, outcome=outcome, resting=resting, at=self.wall()))
 
     def arm(self, block: BlockRef, armed_at: int, *, anew: bool) -> None:
@@ -318,7 +319,7 @@ class Shard:
 
     def _sweep(self, now: float) -> None:
         """Forget what nothing is open of: accounts, and questions that were decided."""
-        queued = [queued.task for lanes in self.lanes.values() for queued in lanes]
+        queued = [queued.task for lanes in self.lanes.values() for queued in lanes.unplaced]
         self.at_hand.drop_idle({task.follower for task in (*queued, *self.recovering)}, now)
         self.put_running()
         self.writer.tell()
@@ -428,7 +429,7 @@ class Shard:
                 self.progress.finish(task.task_id)
                 self.at_hand.note_waiting(account.follower)
                 if task.executor in self.lanes:
-                    self.lanes[task.executor].amend(task)
+                    self.lanes[task.executor].unplaced.amend(task)
                 if until is not None:
                     self._leave_lanes(task)
             case e.ModeSet(change=change):
@@ -438,7 +439,7 @@ class Shard:
 
     def _leave_lanes(self, task: CopyTask) -> None:
         lanes = self.lanes.get(task.executor)
-        queued = None if lanes is None else lanes.find(task.task_id)
+        queued = None if lanes is None else lanes.unplaced.find(task.task_id)
         if lanes is not None and queued is not None and not queued.in_hand:
             lanes.remove(queued)
 
