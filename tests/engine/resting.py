@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 from tests.builders import NOW, make_signal, make_task, usd
 from tests.engine.rig import OpenStore, Rig, open_venue
 from trio_copy.engine.shards.met import Adopted
+from trio_copy.engine.shards.taking_in import resume
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
@@ -293,7 +294,7 @@ async def an_exit_that_went_out_with_others_is_placed(open_store: OpenStore) -> 
         assert await retract(venue, SELLING[2]) == (0, 1)
         await all_end(venue, 6)
         assert venue.shard.met.meet(SELLING[2].signal, venue.wall(), whole=True) == Adopted(SELLING[2].signal.signal_id)
-        assert venue.shard.resume(SELLING[2].signal.signal_id) == 0
+        assert resume(venue.shard, SELLING[2].signal.signal_id) == 0
         await trio.sleep(60)
         assert traded(venue, Side.SELL) == Shares.parse(25)
 
@@ -396,7 +397,7 @@ async def retract(venue: Rig, task: CopyTask) -> tuple[int, int]:
 
 async def mine_again(venue: Rig, task: CopyTask) -> None:
     assert venue.shard.met.meet(task.signal, venue.wall(), whole=True) == Adopted(task.signal.signal_id)
-    assert venue.shard.resume(task.signal.signal_id) == 1
+    assert resume(venue.shard, task.signal.signal_id) == 1
     await trio.lowlevel.checkpoint()
 
 

@@ -8,6 +8,7 @@ from attrs import evolve
 from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_follow
 from tests.engine.rig import LEASE_S, Rig, buy, on_memory, open_rig, sell
 from trio_copy.accounts.commands import Answer
+from trio_copy.engine.shards.taking_in import resume
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Kind, Side
@@ -333,7 +334,7 @@ async def test_an_entry_that_is_not_accepted_is_suspended_while_its_signal_is_ta
         assert (rig.open_orders(), rig.lanes.unplaced.suspended, rig.execution.patience.entries) == ([], 1, 0)
         if comes_back:
             rig.shard.met.meet(task.signal, rig.wall(), whole=True)
-            rig.shard.resume(task.signal.signal_id)
+            resume(rig.shard, task.signal.signal_id)
         ends = await rig.wait_ends(task)
         assert ends == [(End.FILLED, None) if comes_back else (End.RETRACTED, Code.RETRACTED)]
         assert len(rig.lanes.unplaced) == 0
@@ -356,7 +357,7 @@ async def test_an_entry_that_waits_with_its_order_does_not_leave_while_the_break
             assert await rig.end_of(other) == [(End.DENIED, Code.CONTRACT_BROKEN)]
         rig.executor.prepare = prepare
         rig.shard.met.meet(task.signal, rig.wall(), whole=True)
-        rig.shard.resume(task.signal.signal_id)
+        resume(rig.shard, task.signal.signal_id)
         assert await rig.wait_ends(task) == [(End.DENIED, Code.CONTRACT_BROKEN)]
         assert len(rig.executor.sent) == sends
         assert rig.open_orders() == []
@@ -461,7 +462,7 @@ async def test_what_was_taken_back_when_its_shard_was_handed_over_waits_for_the_
             await trio.sleep(5)
             assert second.executor.sent == []
             second.shard.met.meet(task.signal, second.wall(), whole=True)
-            second.shard.resume(task.signal.signal_id)
+            resume(second.shard, task.signal.signal_id)
             assert await second.wait_ends(task) == [(End.FILLED, None)]
 
 

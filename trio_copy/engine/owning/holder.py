@@ -10,7 +10,7 @@ from attrs import Factory, define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.engine.gate.gate import alone as in_one_shard
-from trio_copy.engine.owning.taking_over import everything, may_lack, recover, take_over
+from trio_copy.engine.owning.taking_over import may_lack, recover, take_over
 from trio_copy.engine.shards.at_hand import AtHand
 from trio_copy.engine.shards.forgetting import Forgetting
 from trio_copy.engine.shards.grants import Grants
@@ -23,6 +23,7 @@ from trio_copy.engine.shards.paperwork import announce
 from trio_copy.engine.shards.progress import Progress
 from trio_copy.engine.shards.queued import LaneKey
 from trio_copy.engine.shards.resolved import Resolved
+from trio_copy.engine.shards.riding_along import everything, ride_along
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.sightings import Sightings
 from trio_copy.engine.shards.writing import Writer
@@ -110,7 +111,7 @@ class Holder:
             accounts=self.store.accounts,
             shard=number,
             token=lease.token,
-            before_write=lambda batch: shard.before_write(batch),
+            before_write=lambda batch: ride_along(shard, batch),
             announce=partial(announce, self.observer),
             at=self.at,
         )

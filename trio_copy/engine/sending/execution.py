@@ -31,6 +31,7 @@ from trio_copy.engine.sending.shared_depth import SharedDepth, left_out
 from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.taking_in import retract
 from trio_copy.engine.shards.worth import held_since, unrealised
 from trio_copy.entropy import Entropy
 from trio_copy.errors import ContractBroken, LeaseLost, OrderNotSent, OrderUncertain, ReportBroken
@@ -290,7 +291,7 @@ class Execution:
                     self.lanes.take_again(queued)
                 if shard.met.is_retracted(event.task.signal.signal_id):
                     # While it was being sent there was nothing to suspend.
-                    shard.retract(event.task.signal.signal_id)
+                    retract(shard, event.task.signal.signal_id)
                 if not isinstance(answer, _Later):
                     return True
                 if answer.here:

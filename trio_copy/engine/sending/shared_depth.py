@@ -135,7 +135,7 @@ class SharedDepth:
             self._allotted.popitem(last=False)
 
     def _row(self, key: _Key) -> list[Queued]:
-        """Return what waits to share, in the order in which it is given out: see `Shard.take_in`."""
+        """Return what waits to share, in the order in which it is given out: see `take_in`."""
         self._forget_old()
         signal, token, exits = key
         now = self.wall()
