@@ -78,6 +78,10 @@ class Rig:
     def lanes(self) -> Lanes:
         return self.execution.lanes
 
+    def call_at(self, at: Callable[[str], None]) -> None:
+        """Call at each point of what workers carry out from now on where a crash would matter."""
+        self.execution.at = self.execution.submitting.at = at
+
     async def take_in(self, *tasks: CopyTask) -> None:
         """Let tasks wait, as if the gate had just met their signals."""
         for task in tasks:

@@ -46,7 +46,7 @@ async def test_what_was_placed_when_the_lease_ran_out_waits_for_it(clock: Clock,
             if point == "place: durable":
                 shard.until = rig.wall()
 
-        rig.execution.at = run_out
+        rig.call_at(run_out)
         await rig.take_in(buy())
         await trio.sleep(1)
         assert rig.executor.sent == []

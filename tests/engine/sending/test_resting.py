@@ -173,7 +173,8 @@ async def test_an_exit_that_dies_is_counted_once(
                 await admit(venue, entry(1, sale.held))
                 await all_end(venue, 1)
             await admit(venue, *entries)
-            venue.execution.at = at if dies else venue.execution.at
+            if dies:
+                venue.call_at(at)
             await admit(venue, leaving)
             await all_end(venue, 2 if sale.held else 1)
     async with open_venue(on_sqlite(tmp_path), terms=terms) as venue:
@@ -202,7 +203,7 @@ async def test_exits_that_die_as_one_are_sold_once(clock: Clock, tmp_path: Path,
     venue_file: dict[str, Any] = {"venue_file": str(tmp_path / "venue")}
     with suppress(BaseExceptionGroup):
         async with open_venue(on_sqlite(tmp_path), **CROWDED, **venue_file) as venue:
-            venue.execution.at = at
+            venue.call_at(at)
             await sells_without_room(venue)
             await trio.sleep(20)
     assert reached == 3
