@@ -95,9 +95,10 @@ class Crowd(World):
 
     def watch(self, service: Service) -> None:
         """Note what an engine sends, and what it should not send."""
-        redacted: Any = service.executions["clob"].executor
+        execution = service.executions["clob"]
+        redacted: Any = execution.executor
         watched = _Noted(self.sent, redacted.inner, self.store.has_order, self.wrong.append, self.unproven)
-        service.executions["clob"].executor = evolve(redacted, inner=watched)
+        execution.executor = execution.submitting.executor = evolve(redacted, inner=watched)
 
     def quote(self, token: int, bid: int = 490_000, ask: int = 500_000, shares: Shares = _PLENTY) -> None:
         """Offer shares of a token on both sides."""

@@ -19,10 +19,11 @@ from tests.worlds import instances
 from trio_copy.accounts import Account
 from trio_copy.accounts.events import Placed
 from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, not_sent
-from trio_copy.engine.sending.execution import Execution
+from trio_copy.engine.sending.submitting import Submitting
 from trio_copy.engine.shards.grants import Grants
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.progress import Progress
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.writing import Batch, Writer
 from trio_copy.model.decisions import CopyTask
@@ -150,14 +151,14 @@ def fresh_salt_on_retry() -> None:
 
 def release_on_timeout() -> None:
     """Take no answer for a refusal."""
-    submit = Execution._submit
+    submit = Submitting.submit
 
-    async def broken(self: Execution, shard: Shard, queued: Queued, placed: Placed, scope: trio.CancelScope) -> Any:
+    async def broken(self: Submitting, shard: Shard, queued: Queued, placed: Placed, scope: trio.CancelScope) -> Any:
         with trio.move_on_after(self.settings.send_timeout_s / 2):
             return await submit(self, shard, queued, placed, scope)
         return not_sent("no answer, so it was surely not sent")
 
-    Execution._submit = broken  # type: ignore[method-assign]
+    Submitting.submit = broken  # type: ignore[method-assign]
 
 
 def sell_beside_what_rests() -> None:

@@ -167,13 +167,14 @@ async def _live(life: Life) -> None:
 
 
 def _watch(service: Service, at: Callable[[str], None], store: StoreOfLife, recorder: "_Log", *, rests: bool) -> None:
-    redacted: Any = service.executions["sim"].executor
+    execution = service.executions["sim"]
+    redacted: Any = execution.executor
     executor = redacted.inner
     executor.venue = WatchedVenue(executor.venue, at)
     watched = WatchedExecutor(
         executor, store.has_order, lambda what: recorder.write("wrong", detail=what), {}, grows=rests
     )
-    service.executions["sim"].executor = evolve(redacted, inner=watched)
+    execution.executor = execution.submitting.executor = evolve(redacted, inner=watched)
 
 
 async def _wait_quiet(service: Service, script: Script, wall: Callable[[], float]) -> None:

@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 from tests.builders import NOW, make_signal, make_task, usd
 from tests.engine.rig import OpenStore, Rig, open_venue
 from trio_copy.engine.shards.met import Adopted
+from trio_copy.engine.shards.taking_in import resume
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
@@ -197,7 +198,7 @@ async def entries_behind_a_stuck_order_are_called_off(open_store: OpenStore) -> 
         await in_doubt(venue)
         venue.executor.settings = evolve(venue.executor.settings, faults=())
         await admit(venue, entry(2), leaves(3, 200))
-        assert venue.lanes.waiting == 2
+        assert venue.lanes.unplaced.waiting == 2
         found = await all_end(venue, 3)
         assert found[entry(2).signal.signal_id] == LEFT
         assert traded(venue, Side.BUY) == traded(venue, Side.SELL) == NO_SHARES
@@ -210,7 +211,7 @@ async def an_entry_in_hand_is_called_off(open_store: OpenStore) -> None:
         await admit(venue, entry(1))
         await market.asked.wait()
         await admit(venue, leaves(2))
-        assert len(venue.lanes) == 2
+        assert len(venue.lanes.unplaced) == 2
         market.answers.set()
         found = await all_end(venue, 2)
         assert set(found.values()) == {LEFT}
@@ -253,7 +254,7 @@ async def exits_without_room_go_out_as_one(open_store: OpenStore) -> None:
     """Exits fill the room: those of one position share an order that sells what all asked for; each ends with its reason."""
     async with open_venue(open_store, **CROWDED) as venue:
         await sells_without_room(venue)
-        assert len(venue.lanes) == 4
+        assert len(venue.lanes.unplaced) == 4
         other = evolve(leaves(8), intent=evolve(leaves(8).intent, token_id=TokenId(8)))
         await admit(venue, other)
         found = await all_end(venue, 7)
@@ -293,7 +294,7 @@ async def an_exit_that_went_out_with_others_is_placed(open_store: OpenStore) -> 
         assert await retract(venue, SELLING[2]) == (0, 1)
         await all_end(venue, 6)
         assert venue.shard.met.meet(SELLING[2].signal, venue.wall(), whole=True) == Adopted(SELLING[2].signal.signal_id)
-        assert venue.shard.resume(SELLING[2].signal.signal_id) == 0
+        assert resume(venue.shard, SELLING[2].signal.signal_id) == 0
         await trio.sleep(60)
         assert traded(venue, Side.SELL) == Shares.parse(25)
 
@@ -310,11 +311,11 @@ async def what_waits_in_a_lane_is_suspended(open_store: OpenStore) -> None:
         # The one has an order, and goes on; the other has none.
         assert await retract(venue, entry(1)) == (0, 1)
         assert await retract(venue, entry(2)) == (1, 0)
-        assert venue.lanes.suspended == 1
+        assert venue.lanes.unplaced.suspended == 1
         await all_end(venue, 1)
         await trio.sleep(10)
         assert len(venue.recorder.finished) == 1
-        assert venue.lanes.suspended == 1
+        assert venue.lanes.unplaced.suspended == 1
         await mine_again(venue, entry(2))
         found = await all_end(venue, 2)
         assert found[entry(2).signal.signal_id] == (End.FILLED, None)
@@ -380,7 +381,7 @@ async def another_attempt_waits_for_the_signal(open_store: OpenStore) -> None:
         assert await retract(venue, entry(1)) == (0, 1)
         await trio.sleep(10)
         assert await orders_of(venue, entry(1)) == 1
-        assert venue.lanes.suspended == 1
+        assert venue.lanes.unplaced.suspended == 1
         venue.executor.settings = evolve(venue.executor.settings, faults=())
         await mine_again(venue, entry(1))
         assert list((await all_end(venue, 1)).values()) == [(End.FILLED, None)]
@@ -396,18 +397,18 @@ async def retract(venue: Rig, task: CopyTask) -> tuple[int, int]:
 
 async def mine_again(venue: Rig, task: CopyTask) -> None:
     assert venue.shard.met.meet(task.signal, venue.wall(), whole=True) == Adopted(task.signal.signal_id)
-    assert venue.shard.resume(task.signal.signal_id) == 1
+    assert resume(venue.shard, task.signal.signal_id) == 1
     await trio.lowlevel.checkpoint()
 
 
 def nothing_is_open(venue: Rig) -> bool:
-    return not venue.open_orders() and not any(queued.in_hand for queued in venue.lanes)
+    return not venue.open_orders() and not any(queued.in_hand for queued in venue.lanes.unplaced)
 
 
 async def waits_in_the_account(venue: Rig, count: int) -> None:
     """Wait until so many tasks wait for company, and no worker has anything."""
     with trio.fail_after(600):  # noqa: ASYNC912  only the waiting may take long
-        while len(venue.account().waiting) != count or len(venue.lanes):  # noqa: ASYNC110  virtual time
+        while len(venue.account().waiting) != count or len(venue.lanes.unplaced):  # noqa: ASYNC110  virtual time
             await trio.sleep(0.2)
 
 

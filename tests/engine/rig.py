@@ -25,8 +25,11 @@ from trio_copy.engine.sending.calling_off import RestingRules
 from trio_copy.engine.sending.execution import Execution
 from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.reconciler import Reconciler
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.taking_in import retract, take_in
+from trio_copy.engine.shards.tidying import tidy
 from trio_copy.entropy import seeded_entropy
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import ENGINE, Lease, Mode, ModeChange, Modes, shard_lease
@@ -75,17 +78,21 @@ class Rig:
     def lanes(self) -> Lanes:
         return self.execution.lanes
 
+    def call_at(self, at: Callable[[str], None]) -> None:
+        """Call at each point of what workers carry out from now on where a crash would matter."""
+        self.execution.at = self.execution.submitting.at = at
+
     async def take_in(self, *tasks: CopyTask) -> None:
         """Let tasks wait, as if the gate had just met their signals."""
         for task in tasks:
             await self.shard.load([task.follower])
-            self.shard.take_in(task.signal, [task], ())
+            take_in(self.shard, task.signal, [task], ())
 
     def take_back(self, task: CopyTask) -> tuple[int, int]:
         """Take back a task's trade, as the gate does; return how many tasks are suspended, and how many are placed."""
         first = self.shard.met.retract(task.signal, self.wall())
         assert first is not None
-        return self.shard.retract(first)
+        return retract(self.shard, first)
 
     async def end_of(self, *tasks: CopyTask) -> list[Ending]:
         """Take tasks in, one after the other, and return how each ended."""
@@ -160,7 +167,7 @@ class Rig:
             if shard is not None:
                 shard.give_up(queued, retracted(queued.task) if queued.suspended else too_late(queued.task, now))
         for shard in tuple(self.holder.shards.values()):
-            shard.tick()
+            tidy(shard)
 
 
 def buy(number: int = 1, follower: str = ALICE, *, side: Side = Side.BUY, token: int = 7, **changes: Any) -> CopyTask:

@@ -20,6 +20,7 @@ from trio_copy.accounts import commands as c
 from trio_copy.chain.decoders.resolutions import CONDITIONAL_TOKENS, RESOLUTION_TOPIC
 from trio_copy.config import PluginTable
 from trio_copy.engine.service import Service
+from trio_copy.engine.shards.taking_in import seal
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, Hash32, TokenId
@@ -192,7 +193,7 @@ async def test_an_account_that_nothing_happens_to_is_read_again_when_it_is_neede
         await rig.end_of(sell(2, deadline=NOW + 10_000))
         for task in (buy(1), sell(2)):
             rig.shard.met.meet(task.signal, NOW, whole=True)
-        rig.shard.seal(far(10**9))
+        seal(rig.shard, far(10**9))
         known = rig.account()
         await trio.sleep(500)
         assert shown(rig)  # a store may still have forgotten what happened last
@@ -225,7 +226,7 @@ async def test_a_decided_question_is_remembered_while_it_may_be_held(clock: Cloc
         for resolution in (held, over, evolve(news, block_number=150_000)):
             rig.shard.resolved.note(resolution)
         await rig.hold(token=7)
-        rig.shard.seal(far(200_000))
+        seal(rig.shard, far(200_000))
         await trio.sleep(3600)
         assert [rig.shard.resolved.of(name) is None for name in "hon"] == [False, False, False]
         rig.holder.catalog.put([TokenFacts(token_id=TokenId(7), condition_id="h")])

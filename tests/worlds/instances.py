@@ -153,12 +153,13 @@ class Fleet:
         plan = evolve(self.plan, store=PlannedStore(plugin=plugin, settings=MemorySettings(facts_max=1_000_000)))
         try:
             async with open_service(plan, seams, self.world.endpoints) as service, trio.open_nursery() as nursery:
-                redacted: Any = service.executions["sim"].executor
+                execution = service.executions["sim"]
+                redacted: Any = execution.executor
                 redacted.inner.venue = self.venue
                 brittle = BrittleExecutor(
                     engine.process, redacted.inner, self._is_durable, self.wrong.append, self.unproven
                 )
-                service.executions["sim"].executor = evolve(redacted, inner=brittle)
+                execution.executor = execution.submitting.executor = evolve(redacted, inner=brittle)
                 engine.service = service
                 await nursery.start(service.run)
                 engine.up_or_over.set()

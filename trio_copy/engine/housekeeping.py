@@ -24,6 +24,7 @@ from trio_copy.engine.sending.reconciler import Reconciler
 from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.later_looks import LaterLooks
 from trio_copy.engine.shards.stored import stored_place
+from trio_copy.engine.shards.tidying import give_up_late, tidy
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import ENGINE, Mode
 from trio_copy.model.counts import counted
@@ -92,13 +93,13 @@ class Housekeeping:
     async def expire(self, lanes: Lanes) -> None:
         """End what has become too old, and let what has come to its time be placed, whatever the workers do."""
         while True:
-            await lanes.wait_queued()
+            await lanes.unplaced.wait_any()
             now = self.seams.wall()
             lanes.push_due(now)
             for queued in lanes.take_late(now):
                 shard = self.holder.shards.get(queued.shard)
                 if shard is not None:
-                    shard.give_up_late(queued)
+                    give_up_late(shard, queued)
             await trio.sleep(_EXPIRE_EVERY_S)
 
     async def tick(self) -> None:
@@ -106,7 +107,7 @@ class Housekeeping:
         while True:
             await trio.sleep(_TICK_EVERY_S)
             for shard in self.holder.shards.values():
-                shard.tick()
+                tidy(shard)
 
     async def hear_requests(self) -> None:
         """Carry out what people ask of the owner of their accounts, where a command can reach them at all."""

@@ -139,7 +139,7 @@ class Service:
 
     def _count_open_tasks(self) -> int:
         """Count the tasks that have not ended: each is in a lane, waits in an account, has an order, or is a dead letter."""
-        tasks = {queued.task.task_id for lanes in self.lanes.values() for queued in lanes}
+        tasks = {queued.task.task_id for lanes in self.lanes.values() for queued in lanes.unplaced}
         for shard in self.holder.shards.values():
             for account in shard.accounts.values():
                 tasks |= open_tasks(account)
@@ -203,7 +203,7 @@ class Service:
         """End what a drain had no time for: what was not placed was certainly not sent, and whoever starts next is too late."""
         reason = Reason(code=Code.DRAINED, control="engine.drain_s", value="not started", limit="before the stop")
         for lanes in self.lanes.values():
-            for queued in lanes:
+            for queued in lanes.unplaced:
                 shard = self.holder.shards.get(queued.shard)
                 durable = shard is not None and queued.task.task_id in shard.accounts[queued.task.follower].waiting
                 if shard is None or (durable and self.plan.store.plugin.durable):
@@ -275,9 +275,9 @@ class Service:
             ),
             leaders=len(self.book.leaders),
             follows=len(self.book),
-            queued=sum(lanes.waiting for lanes in self.lanes.values()) + len(self.gate.undecided or ()),
-            peak=max((lanes.peak for lanes in self.lanes.values()), default=0),
-            suspended=sum(lanes.suspended for lanes in self.lanes.values()),
+            queued=sum(lanes.unplaced.waiting for lanes in self.lanes.values()) + len(self.gate.undecided or ()),
+            peak=max((lanes.unplaced.peak for lanes in self.lanes.values()), default=0),
+            suspended=sum(lanes.unplaced.suspended for lanes in self.lanes.values()),
             dead=sum(len(account.dead) for shard in self.holder.shards.values() for account in shard.accounts.values()),
             busy=sum(execution.busy for execution in self.executions.values()),
             unknown=self.reconciler.unknown,

@@ -52,9 +52,10 @@ from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.news import News
 from trio_copy.engine.sending.reconciler import Reconciler
 from trio_copy.engine.service import Service
-from trio_copy.engine.shards.lanes import LaneKey, Lanes
+from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.later_looks import LaterLooks
 from trio_copy.engine.shards.payouts import Payout, payout_of
+from trio_copy.engine.shards.queued import LaneKey
 from trio_copy.engine.shards.sightings import Sightings, want_nothing
 from trio_copy.model.control import LEASE_BEATS, Instance, Mode, Modes
 from trio_copy.model.decisions import CopyTask

@@ -22,6 +22,7 @@ from tests.engine.rig import on_memory, open_rig
 from trio_copy.chain.feed import Armed, Joined, Sealed
 from trio_copy.chain.scanner import SCAN
 from trio_copy.engine.gate.gate import in_turn
+from trio_copy.engine.shards.tidying import tidy
 from trio_copy.model.decisions import Code
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId
@@ -151,7 +152,7 @@ async def test_a_late_trade_below_the_checkpoint_is_met_once(clock: Clock) -> No
         await feed.bring(*chain.blocks[1].logs, source=SCAN)
         for _ in range(60):
             await trio.sleep(1)
-            rig.shard.tick()
+            tidy(rig.shard)
         assert len(rig.executor.sent) == 3
     async with open_rig(open_store=store) as rig, gate_at(rig, chain) as feed:
         await feed.arm(0)

@@ -95,7 +95,7 @@ async def test_each_shard_suspends_its_own(clock: Clock) -> None:
         }
         assert waiting == {0: ["alice"], 1: ["bob", "carol"]}
         await comes_back(feed, trade, other_tx=False)
-        assert rig.lanes.suspended == 0
+        assert rig.lanes.unplaced.suspended == 0
 
 
 async def test_a_trade_that_does_not_come_back_ends_unsent(clock: Clock) -> None:

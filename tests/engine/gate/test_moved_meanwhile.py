@@ -12,6 +12,7 @@ from tests.engine.gate.fed import FOLLOWERS, bought, comes_back, gate_at, pause_
 from tests.engine.rig import on_memory, open_rig
 from trio_copy.chain.feed import Joined, Sealed
 from trio_copy.chain.scanner import SCAN
+from trio_copy.engine.shards.tidying import tidy
 from trio_copy.testing.devnet import DevChain, DevTx
 
 Clock = trio.testing.MockClock
@@ -88,7 +89,7 @@ async def test_what_comes_back_long_after_is_not_bought_again(clock: Clock, *, t
         for _ in range(5):
             await feed.mine()
         await trio.sleep(15)
-        rig.shard.tick()
+        tidy(rig.shard)
         await feed.mine(trade)
         await trio.sleep(10)
         assert len(rig.executor.sent) == 3

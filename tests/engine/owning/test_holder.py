@@ -14,6 +14,7 @@ from trio_copy.accounts.commands import Park, Replay
 from trio_copy.engine.people.acts import Acts
 from trio_copy.engine.people.hearing import Hearing
 from trio_copy.engine.people.requests import replay
+from trio_copy.engine.shards.taking_in import arm, resume, retract, seal, take_in
 from trio_copy.errors import LeaseLost, StoreUnavailable
 from trio_copy.model.control import Lease, shard_lease
 from trio_copy.model.decisions import Code, CopyTask, End
@@ -108,8 +109,8 @@ async def test_what_only_waited_in_a_lane_is_read_again(clock: Clock) -> None:
         task = buy(deadline=NOW + 60)
         rig.shard.met.meet(task.signal, NOW, whole=True)
         await rig.take_in(task)
-        rig.shard.arm(BlockRef(number=8, hash=hash_of(8), parent=hash_of(7), time=0), 8, anew=False)
-        rig.shard.seal(BlockRef(number=12, hash=hash_of(12), parent=hash_of(11), time=0))
+        arm(rig.shard, BlockRef(number=8, hash=hash_of(8), parent=hash_of(7), time=0), 8, anew=False)
+        seal(rig.shard, BlockRef(number=12, hash=hash_of(12), parent=hash_of(11), time=0))
         await rig.shard.writer.flush()
         assert rig.shard.checkpoint is not None
         assert rig.shard.checkpoint.number == 8
@@ -132,7 +133,7 @@ async def test_after_an_unclean_end_tasks_are_taken_up_one_by_one(clock: Clock) 
         at_once, counted = list[int](), list[int]()
 
         async def market(token: Any, ask: Any = rig.executor.market) -> Any:
-            at_once.append(len(rig.lanes))
+            at_once.append(len(rig.lanes.unplaced))
             counted.append(len(await rig.store.history.documents("waits")))
             await trio.sleep(1)
             return await ask(token)
@@ -211,13 +212,13 @@ async def test_what_cannot_be_taken_up_yet_holds_nobody_up(clock: Clock, how: st
     async with open_rig(open_store=books, at_work=False) as rig:
         await rig.take_in(first, second)
         if how == "suspended":
-            rig.shard.retract(first.signal.signal_id)
+            retract(rig.shard, first.signal.signal_id)
         await rig.shard.writer.flush()
     await trio.sleep(2)
     async with open_rig(open_store=books) as rig:
         assert await rig.wait_ends(second) == [(End.FILLED, None)]
         assert rig.wall() < NOW + 5
-        rig.shard.resume(first.signal.signal_id)
+        resume(rig.shard, first.signal.signal_id)
         assert await rig.wait_ends(first) == [(End.FILLED, None)]
 
 
@@ -230,12 +231,12 @@ async def test_a_signal_that_is_taken_back_while_its_task_awaits_its_turn_is_not
         await rig.shard.writer.flush()
     await trio.sleep(2)
     async with open_rig(open_store=books) as rig:
-        assert tasks[1].task_id not in rig.lanes
-        rig.shard.retract(tasks[1].signal.signal_id)
+        assert tasks[1].task_id not in rig.lanes.unplaced
+        retract(rig.shard, tasks[1].signal.signal_id)
         assert await rig.wait_ends(tasks[0]) == [(End.FILLED, None)]
         await trio.sleep(5)
         assert len(rig.executor.sent) == 1
-        rig.shard.resume(tasks[1].signal.signal_id)
+        resume(rig.shard, tasks[1].signal.signal_id)
         assert await rig.wait_ends(tasks[1]) == [(End.FILLED, None)]
 
 
@@ -263,11 +264,11 @@ async def test_a_lost_shard_leaves_nothing_behind(clock: Clock) -> None:
         await rig.take_in(task, buy(2))
         shard.lose(LeaseLost("somebody else has it"))
         assert rig.holder.shards == {}
-        assert len(rig.lanes) == 0
+        assert len(rig.lanes.unplaced) == 0
         assert rig.recorder.alerts == [("shard-lost", "somebody else has it")]
         with pytest.raises(LeaseLost):
             shard.act(task.follower, Replay(task=task.task_id, at=NOW))
-        assert shard.take_in(buy(3).signal, [buy(3)], ()) == 0
+        assert take_in(shard, buy(3).signal, [buy(3)], ()) == 0
         shard.lose(LeaseLost("once more"))
         assert len(rig.recorder.alerts) == 1
 
@@ -393,7 +394,7 @@ async def test_a_shard_that_is_given_up_while_it_is_written_again_stays_given_up
 
         monkeypatch.setattr(type(rig.store.accounts), "load", slowly)
         data.fall_back(MemoryData())
-        rig.shard.retract(waiting(1).signal.signal_id)
+        retract(rig.shard, waiting(1).signal.signal_id)
         await trio.sleep(0.5)
         rig.shard.lose(LeaseLost("the store knows of no lease"))
         await trio.sleep(2)
@@ -448,11 +449,11 @@ async def test_two_shards_share_the_lanes_and_not_the_accounts(clock: Clock) -> 
         await other.load([FollowerId("bob")])
         entry, leave = buy(1), sell(2, "bob")
         await rig.take_in(entry)
-        assert other.take_in(leave.signal, [leave], ()) == 1
+        assert take_in(other, leave.signal, [leave], ()) == 1
         assert await rig.wait_ends(entry) == [(End.SHED, Code.EVICTED_BY_EXIT)]
         assert entry.signal.signal_id in rig.account().recent
         assert "alice" not in other.accounts
-        assert [queued.task for queued in rig.lanes] == [leave]
+        assert [queued.task for queued in rig.lanes.unplaced] == [leave]
         rig.holder.hand_over(0)
         assert not rig.shard.is_read()
-        assert len(rig.lanes) == 1
+        assert len(rig.lanes.unplaced) == 1

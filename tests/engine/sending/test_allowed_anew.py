@@ -80,7 +80,7 @@ async def test_a_follower_who_halts_is_heard_before_every_send(clock: Clock, cas
             if point == "place: durable" and not sends:
                 _halt_follower(rig, mode)
 
-        rig.execution.at = halt
+        rig.call_at(halt)
         rig.executor.on_send = lambda order: _halt_follower(rig, mode)
         rig.executor.script = ["refuse connection"] * sends
         assert (await rig.end_of(buy(side=side)))[0][0] is end

@@ -8,6 +8,7 @@ from tests.builders import ALICE, LEADER, NOW
 from tests.engine.rig import buy, open_rig
 from tests.engine.sending.rests import leaving, resting, rests, venue_of
 from trio_copy.accounts import commands as c
+from trio_copy.engine.shards.taking_in import take_in
 from trio_copy.errors import ExecutorError
 from trio_copy.model.decisions import Code, End, Reason, Skip
 from trio_copy.model.orders import ExecutionReport, Order
@@ -85,7 +86,7 @@ async def test_a_sale_that_is_heard_of_too_late_still_calls_off(clock: Clock) ->
         leave = leaving(50)
         late = Reason(code=Code.TOO_OLD, control="filters.max_age_s", value="20", limit="5")
         skip = Skip(signal_id=leave.signal.signal_id, follower=ALICE, leader=LEADER, reason=late)
-        rig.shard.take_in(leave.signal, (), (skip,))
+        take_in(rig.shard, leave.signal, (), (skip,))
         await trio.sleep(10)
         assert len(venue_of(rig).called_off) == 1
         reasons = [one.outcome.reason for one in rig.recorder.finished]

@@ -46,7 +46,7 @@ async def test_what_was_placed_when_the_lease_ran_out_waits_for_it(clock: Clock,
             if point == "place: durable":
                 shard.until = rig.wall()
 
-        rig.execution.at = run_out
+        rig.call_at(run_out)
         await rig.take_in(buy())
         await trio.sleep(1)
         assert rig.executor.sent == []
@@ -89,7 +89,7 @@ async def test_a_shard_that_is_ours_again_takes_nothing_of_the_time_before(clock
         await rig.take_in(task)
         ask.answer.set()
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
-        assert len(rig.lanes) == 0
+        assert len(rig.lanes.unplaced) == 0
     assert len(rig.executor.sent) == 1
 
 

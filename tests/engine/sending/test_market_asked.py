@@ -7,6 +7,7 @@ import trio.testing
 from tests.builders import NOW
 from tests.engine.rig import buy, open_rig, sell
 from tests.engine.sending.answers import AskedMarket
+from trio_copy.engine.shards.taking_in import resume, retract
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, End
 from trio_copy.model.fills import Side
@@ -79,11 +80,11 @@ async def test_what_a_reorg_takes_back_while_the_market_is_asked_is_not_placed(c
         rig.executor.market = ask
         await rig.take_in(task)
         await ask.asked.wait()
-        assert rig.shard.retract(task.signal.signal_id) == (1, 0)
+        assert retract(rig.shard, task.signal.signal_id) == (1, 0)
         ask.answer.set()
         await trio.sleep(1)
-        assert (rig.executor.sent, rig.lanes.suspended) == ([], 1)
-        assert rig.shard.resume(task.signal.signal_id) == 1
+        assert (rig.executor.sent, rig.lanes.unplaced.suspended) == ([], 1)
+        assert resume(rig.shard, task.signal.signal_id) == 1
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
 
 
@@ -96,10 +97,10 @@ async def test_another_attempt_of_what_a_reorg_took_back_waits_for_its_signal(cl
         await rig.take_in(task)
         await trio.sleep(0.5)
         assert rig.shard.met.retract(task.signal, NOW) == task.signal.signal_id
-        assert rig.shard.retract(task.signal.signal_id) == (0, 1)
+        assert retract(rig.shard, task.signal.signal_id) == (0, 1)
         await trio.sleep(2)
-        assert (len(rig.executor.sent), rig.lanes.suspended) == (1, 1)
-        rig.shard.resume(task.signal.signal_id)
+        assert (len(rig.executor.sent), rig.lanes.unplaced.suspended) == (1, 1)
+        resume(rig.shard, task.signal.signal_id)
         assert await rig.wait_ends(task) == [(End.FILLED, None)]
     assert len({order.key for order in rig.executor.sent}) == 2
 

@@ -8,6 +8,7 @@ from attrs import evolve
 from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, make_follow
 from tests.engine.rig import LEASE_S, Rig, buy, on_memory, open_rig, sell
 from trio_copy.accounts.commands import Answer
+from trio_copy.engine.shards.taking_in import resume
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Kind, Side
@@ -90,7 +91,7 @@ async def test_sends_of_one_wallet_that_take_long_leave_workers_to_others(clock:
 def _bound_workers(rig: Rig, entry_workers: int) -> None:
     """Let the execution know how many workers the rig has: so many that may have entries, and a tenth more."""
     rig.execution.settings = evolve(rig.execution.settings, workers=entry_workers)
-    patience = rig.execution.patience
+    patience = rig.execution.submitting.patience
     patience.workers, patience.entry_workers = rig.execution.workers, entry_workers
 
 
@@ -117,7 +118,7 @@ async def test_an_entry_that_its_venue_takes_in_a_moment_is_sent_until_its_deadl
         rig.executor.script = [NOT_YET] * 9 + ["refuse connection"] * 500
         assert await rig.end_of(buy(3, "carol", deadline=rig.wall() + 60)) == [(End.REJECTED, Code.NOT_SENT)]
         assert len(rig.executor.sent) == 10
-        assert rig.execution.patience.entries == 0
+        assert rig.execution.submitting.patience.entries == 0
 
 
 def _refuse(rig: Rig, error: OrderNotSent, follower: str, after_s: float = 0.0, side: Side | None = None) -> None:
@@ -144,13 +145,13 @@ async def test_entries_that_are_not_accepted_leave_workers_to_others(clock: Cloc
         late = rig.wall() + 60
         await rig.take_in(*(buy(200 + number, "alice", token=100 + number, deadline=late) for number in range(12)))
         await trio.sleep(8)
-        assert rig.execution.patience.entries == 3
+        assert rig.execution.submitting.patience.entries == 3
         for task in (sell(300, "bob", token=50, deadline=late), buy(301, "bob", token=51, deadline=late)):
             began = trio.current_time()
             assert await rig.end_of(task) == [(End.FILLED, None)]
             assert trio.current_time() - began < 1
         await trio.sleep(60)
-        assert (rig.execution.patience.entries, rig.execution.patience.exits) == (0, 0)
+        assert (rig.execution.submitting.patience.entries, rig.execution.submitting.patience.exits) == (0, 0)
 
 
 async def test_exits_that_wait_inside_their_calls_leave_workers_to_others(clock: Clock) -> None:
@@ -225,7 +226,7 @@ async def test_an_entry_that_is_not_accepted_goes_on_behind_an_exit_that_is_no_n
         assert rig.executor.sent[-1].key == entry.key
         assert rig.position(entry).shares == Shares.parse(10)
         assert rig.open_orders() == []
-        assert (rig.lanes.entries_out, rig.execution.patience.entries) == (0, 0)
+        assert (rig.lanes.turns.entries_out, rig.execution.submitting.patience.entries) == (0, 0)
 
 
 async def test_an_entry_that_waited_has_all_its_attempts(clock: Clock) -> None:
@@ -261,7 +262,7 @@ async def test_an_entry_that_went_on_behind_an_exit_ends_at_its_deadline(clock: 
         assert ends == [(End.EXPIRED, Code.DEADLINE_PASSED), (End.REJECTED, Code.NOT_SENT)]
         await trio.sleep(60)
         assert len(rig.ends()) == 2
-        assert (rig.open_orders(), len(rig.lanes)) == ([], 0)
+        assert (rig.open_orders(), len(rig.lanes.unplaced)) == ([], 0)
 
 
 async def test_an_entry_that_is_not_accepted_is_not_sent_again_once_nobody_wants_it(clock: Clock) -> None:
@@ -330,13 +331,17 @@ async def test_an_entry_that_is_not_accepted_is_suspended_while_its_signal_is_ta
         sends = len(rig.executor.sent)
         await trio.sleep(10)
         assert len(rig.executor.sent) == sends
-        assert (rig.open_orders(), rig.lanes.suspended, rig.execution.patience.entries) == ([], 1, 0)
+        assert (rig.open_orders(), rig.lanes.unplaced.suspended, rig.execution.submitting.patience.entries) == (
+            [],
+            1,
+            0,
+        )
         if comes_back:
             rig.shard.met.meet(task.signal, rig.wall(), whole=True)
-            rig.shard.resume(task.signal.signal_id)
+            resume(rig.shard, task.signal.signal_id)
         ends = await rig.wait_ends(task)
         assert ends == [(End.FILLED, None) if comes_back else (End.RETRACTED, Code.RETRACTED)]
-        assert len(rig.lanes) == 0
+        assert len(rig.lanes.unplaced) == 0
 
 
 async def test_an_entry_that_waits_with_its_order_does_not_leave_while_the_breaker_is_open(clock: Clock) -> None:
@@ -356,7 +361,7 @@ async def test_an_entry_that_waits_with_its_order_does_not_leave_while_the_break
             assert await rig.end_of(other) == [(End.DENIED, Code.CONTRACT_BROKEN)]
         rig.executor.prepare = prepare
         rig.shard.met.meet(task.signal, rig.wall(), whole=True)
-        rig.shard.resume(task.signal.signal_id)
+        resume(rig.shard, task.signal.signal_id)
         assert await rig.wait_ends(task) == [(End.DENIED, Code.CONTRACT_BROKEN)]
         assert len(rig.executor.sent) == sends
         assert rig.open_orders() == []
@@ -461,7 +466,7 @@ async def test_what_was_taken_back_when_its_shard_was_handed_over_waits_for_the_
             await trio.sleep(5)
             assert second.executor.sent == []
             second.shard.met.meet(task.signal, second.wall(), whole=True)
-            second.shard.resume(task.signal.signal_id)
+            resume(second.shard, task.signal.signal_id)
             assert await second.wait_ends(task) == [(End.FILLED, None)]
 
 

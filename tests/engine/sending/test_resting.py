@@ -173,14 +173,15 @@ async def test_an_exit_that_dies_is_counted_once(
                 await admit(venue, entry(1, sale.held))
                 await all_end(venue, 1)
             await admit(venue, *entries)
-            venue.execution.at = at if dies else venue.execution.at
+            if dies:
+                venue.call_at(at)
             await admit(venue, leaving)
             await all_end(venue, 2 if sale.held else 1)
     async with open_venue(on_sqlite(tmp_path), terms=terms) as venue:
         # What was not placed, its owner reads from the chain again.
         await admit(venue, *entries, leaving)
         await trio.sleep(200)
-        assert len(venue.lanes) == len(venue.account().waiting) == 0
+        assert len(venue.lanes.unplaced) == len(venue.account().waiting) == 0
         position = venue.position(leaving)
     assert position.shares == Shares.parse(sale.bought) - Shares.parse(sale.sold)
 
@@ -202,7 +203,7 @@ async def test_exits_that_die_as_one_are_sold_once(clock: Clock, tmp_path: Path,
     venue_file: dict[str, Any] = {"venue_file": str(tmp_path / "venue")}
     with suppress(BaseExceptionGroup):
         async with open_venue(on_sqlite(tmp_path), **CROWDED, **venue_file) as venue:
-            venue.execution.at = at
+            venue.call_at(at)
             await sells_without_room(venue)
             await trio.sleep(20)
     assert reached == 3
@@ -211,5 +212,5 @@ async def test_exits_that_die_as_one_are_sold_once(clock: Clock, tmp_path: Path,
         await venue.reconciler.settle_earlier_run()
         await admit(venue, *SELLING)
         await trio.sleep(60)
-        assert (len(venue.lanes), venue.open_orders()) == (0, [])
+        assert (len(venue.lanes.unplaced), venue.open_orders()) == (0, [])
         assert venue.position(SELLING[0]).shares == Shares.parse(left)

@@ -12,6 +12,7 @@ from tests.builders import NOW
 from tests.engine.rig import Rig, buy, open_rig, sell
 from tests.engine.sending.answers import lose_request, prove_absence
 from tests.engine.sending.rests import CALLED_OFF, resting
+from trio_copy.engine.shards.taking_in import retract
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import Address
@@ -61,7 +62,7 @@ async def _comes(rig: Rig, task: CopyTask) -> None:
 
 async def _comes_and_goes(rig: Rig, task: CopyTask) -> None:
     await rig.take_in(task)
-    rig.shard.retract(task.signal.signal_id)
+    retract(rig.shard, task.signal.signal_id)
 
 
 EXITS: dict[str, tuple[CopyTask, Callable[[Rig, CopyTask], Any], bool]] = {

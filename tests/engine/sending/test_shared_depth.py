@@ -9,8 +9,9 @@ from attrs import define, evolve, field
 
 from tests.builders import NOW
 from tests.engine.rig import Rig, Venue, buy, open_rig, sell
-from trio_copy.engine.shards.lanes import Queued
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.stored import copied_by
+from trio_copy.engine.shards.taking_in import retract, take_in
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.books import Book, Level
 from trio_copy.model.decisions import Code, CopyTask, End, OrderIntent, Reason
@@ -69,7 +70,7 @@ class Shown(Venue):
 async def copy_all(rig: Rig, *tasks: CopyTask) -> None:
     """Take the tasks of one signal in, as the gate does: at once."""
     await rig.shard.load([task.follower for task in tasks])
-    rig.shard.take_in(tasks[0].signal, tasks, ())
+    take_in(rig.shard, tasks[0].signal, tasks, ())
 
 
 def of_all(number: int = 1, **changes: Any) -> list[CopyTask]:
@@ -263,11 +264,11 @@ async def test_what_may_not_go_out_takes_nothing(autojump_clock: Clock) -> None:
         await copy_all(rig, *of_all())
         first = rig.lanes.take_nowait()
         assert first is not None
-        others = [one for one in rig.lanes if one is not first]
+        others = [one for one in rig.lanes.unplaced if one is not first]
         rig.lanes.close_lane(others[0].lane, "an order")
         _, allotment = await rig.execution.depth.of(first)
         assert (str(allotment and allotment.most), len(venue.reads)) == ("3", 1)
-        rig.shard.retract(first.task.signal.signal_id)
+        retract(rig.shard, first.task.signal.signal_id)
         _, allotment = await rig.execution.depth.of(first)
         assert (allotment, len(venue.reads)) == (None, 1)
 

@@ -81,8 +81,8 @@ async def most_in_hand(rig: Rig, tasks: list[CopyTask]) -> int:
 def is_idle(rig: Rig) -> bool:
     """Tell whether all is as it was before anything took long: nothing is counted, and as many workers wait as there were."""
     lanes = rig.lanes
-    counts = (rig.execution.busy, lanes.entries_out, len(lanes), lanes.ready)
-    return counts == (0, 0, 0, False) and lanes._idle.statistics().tasks_waiting == rig.execution.workers
+    counts = (rig.execution.busy, lanes.turns.entries_out, len(lanes.unplaced), lanes.turns.ready)
+    return counts == (0, 0, 0, False) and lanes.turns.idle.statistics().tasks_waiting == rig.execution.workers
 
 
 @pytest.mark.parametrize("many", [3, 6, 12])
@@ -145,7 +145,7 @@ async def test_where_nothing_waits_nobody_stands_in(clock: Clock) -> None:
         theirs = of_each(rig, FLEETS, 1, 1000)
         await rig.take_in(*theirs)
         await trio.sleep(STUCK_S - 0.1)
-        assert rig.lanes._idle.statistics().tasks_waiting == rig.execution.workers - len(FLEETS)
+        assert rig.lanes.turns.idle.statistics().tasks_waiting == rig.execution.workers - len(FLEETS)
         assert await rig.wait_ends(*theirs) == [(End.FILLED, None)] * len(theirs)
 
 

@@ -1,7 +1,8 @@
 """Tasks in the lanes of a shard, and what is given out of them."""
 
 from tests.builders import NOW
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.ids import TaskId
 
@@ -26,7 +27,7 @@ def take_all(lanes: Lanes) -> list[TaskId]:
         taken.append(one.task.task_id)
         lanes.placed(one)
         lanes.free(one.lane, one)
-        lanes.done(one)
+        lanes.turns.done(one)
     return taken
 
 

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from tests.builders import ALICE, NOW, hash_of, make_follow, usd
 from tests.engine.rig import Rig, buy, on_memory, open_rig, sell
+from trio_copy.engine.shards.taking_in import arm, seal
 from trio_copy.model.control import ENGINE, Mode, ModeChange, Modes
 from trio_copy.model.decisions import Code, CopyTask, End
 from trio_copy.model.logs import BlockRef
@@ -42,8 +43,8 @@ async def close(rig: Rig, task: CopyTask) -> None:
     for signal in (task.signal, leave.signal):
         rig.shard.met.meet(signal, rig.wall(), whole=True)
     assert await rig.end_of(leave) == [ON]
-    rig.shard.arm(BlockRef(number=1, hash=hash_of(1), parent=hash_of(0), time=0), 1, anew=True)
-    rig.shard.seal(BlockRef(number=1000, hash=hash_of(2), parent=hash_of(1), time=0))
+    arm(rig.shard, BlockRef(number=1, hash=hash_of(1), parent=hash_of(0), time=0), 1, anew=True)
+    seal(rig.shard, BlockRef(number=1000, hash=hash_of(2), parent=hash_of(1), time=0))
     await written(rig)
 
 

@@ -69,7 +69,7 @@ def test_an_exit_that_is_set_aside_holds_up_entries_of_its_lane_alone() -> None:
     assert take_all(lanes) == []
     lanes.bring_back(leave.follower)
     assert take_all(lanes) == ids(leave, entry)
-    assert len(lanes) == 0
+    assert len(lanes.unplaced) == 0
 
 
 @pytest.mark.parametrize("how", ["late", "lost", "retracted"])
@@ -103,6 +103,6 @@ def test_exits_that_are_set_aside_keep_no_other_exit_out() -> None:
         assert waits is not None
         lanes.set_aside(waits)
     assert [lanes.add(queued(sell(10 + number, token=10 + number)), NOW) for number in range(2)] == [None, None]
-    assert lanes.crowded
+    assert lanes.unplaced.crowded
     late = queued(sell(20, token=20))
     assert lanes.add(late, NOW) is late

@@ -9,7 +9,8 @@ from attrs import evolve
 from tests.builders import ALICE, NOW
 from tests.engine.rig import buy, sell
 from tests.engine.shards.lined_up import add, ids, queued, take_all
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.model.ids import TaskId
 
 
@@ -20,7 +21,7 @@ def test_what_a_reorg_took_back_waits_wherever_it_stands() -> None:
     add(lanes, *tasks)
     assert len(lanes.suspend(tasks[1].signal.signal_id, 0)) == 1
     assert len(lanes.suspend(tasks[0].signal.signal_id, 0)) == 1
-    assert lanes.suspended == 2
+    assert lanes.unplaced.suspended == 2
     first = lanes.take_nowait()
     assert first is not None
     assert first.task is tasks[2]
@@ -106,7 +107,7 @@ def test_what_is_too_late_is_taken_out_apart_from_what_is_in_hand() -> None:
     lanes.suspend(tasks[1].signal.signal_id, 0)
     assert lanes.take_late(NOW + 5) == []
     assert [one.task.task_id for one in lanes.take_late(NOW + 6)] == ids(*tasks[1:])
-    assert list(lanes) == [taken]
+    assert list(lanes.unplaced) == [taken]
 
 
 def test_a_shard_that_is_handed_over_keeps_what_is_in_hand() -> None:
@@ -118,8 +119,8 @@ def test_a_shard_that_is_handed_over_keeps_what_is_in_hand() -> None:
         (other,) = add(lanes, buy(3, token=3), shard=1)
         assert lanes.take_nowait() is first
         lanes.drop_shard(0, in_hand=lost)
-        assert set(lanes) == ({other} if lost else {first, other})
-        assert lanes.holds(first) is not lost
+        assert set(lanes.unplaced) == ({other} if lost else {first, other})
+        assert lanes.unplaced.holds(first) is not lost
 
 
 def test_what_was_dropped_in_hand_comes_back_by_nothing() -> None:
@@ -132,7 +133,7 @@ def test_what_was_dropped_in_hand_comes_back_by_nothing() -> None:
     (new,) = add(lanes, task)
     assert lanes.take_nowait() is None
     lanes.placed(old)
-    assert lanes.find(task.task_id) is new
+    assert lanes.unplaced.find(task.task_id) is new
     lanes.give_back(old)
     assert lanes.take_nowait() is new
     assert lanes.take_nowait() is None
@@ -145,10 +146,10 @@ def test_another_attempt_keeps_its_lane() -> None:
     (first, _) = add(lanes, task, behind)
     assert lanes.take_nowait() is first
     lanes.placed(first)
-    assert task.task_id not in lanes
+    assert task.task_id not in lanes.unplaced
     first.task = evolve(task, attempt=1)
     lanes.take_again(first)
-    assert lanes.find(task.task_id) is first
+    assert lanes.unplaced.find(task.task_id) is first
     assert lanes.take_nowait() is None
     lanes.placed(first)
     lanes.free(first.lane, first)
@@ -162,18 +163,18 @@ def test_what_else_rests_of_a_spot_is_known_whatever_its_state() -> None:
     added = add(lanes, *reversed(tasks))
     add(lanes, buy(9, token=8), buy(10, "bob"))
     lanes.suspend(tasks[2].signal.signal_id, 0)
-    assert lanes.resting(added[0]) == tuple(tasks[:3])
+    assert lanes.unplaced.resting(added[0]) == tuple(tasks[:3])
     taken = lanes.take_nowait()
     assert taken is not None
-    assert lanes.resting(taken) == tuple(task for task in tasks if task is not taken.task)
+    assert lanes.unplaced.resting(taken) == tuple(task for task in tasks if task is not taken.task)
 
 
 def test_an_entry_that_goes_out_alone_asks_for_no_company() -> None:
     """Thousands may wait behind it: only an exit, or what goes out with others, looks at them."""
     lanes = Lanes(100)
     alone, leaving = add(lanes, buy(1), sell(2))
-    assert lanes.resting(alone) == ()
-    assert lanes.resting(leaving) == (alone.task,)
+    assert lanes.unplaced.resting(alone) == ()
+    assert lanes.unplaced.resting(leaving) == (alone.task,)
 
 
 def test_looking_at_what_is_over_leaves_nothing_behind() -> None:
@@ -182,11 +183,12 @@ def test_looking_at_what_is_over_leaves_nothing_behind() -> None:
     for number in range(50):
         (one,) = add(lanes, buy(number, token=number))
         lanes.remove(one)
-        assert lanes.resting(one) == ()
+        assert lanes.unplaced.resting(one) == ()
     for number in range(50):
         add(lanes, buy(number, token=number))
         take_all(lanes)
-    tables = (getattr(lanes, name, None) for name in Lanes.__slots__)
+    parts = (lanes, lanes.unplaced, lanes.turns)
+    tables = (getattr(part, name, None) for part in parts for name in type(part).__slots__)
     left = [len(table) for table in tables if isinstance(table, Sized)]
     assert left == [0] * len(left) != []
 
@@ -243,7 +245,7 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_turn(seed: int) -> N
             case 9:
                 lanes.bring_back(ALICE)
                 aside.clear()
-        assert set(lanes) == set(waiting.values())
+        assert set(lanes.unplaced) == set(waiting.values())
 
 
 def _ready(waiting: Iterable[Queued], in_hand: list[Queued], aside: set[Queued], now: float) -> list[Queued]:

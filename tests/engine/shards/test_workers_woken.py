@@ -8,7 +8,8 @@ import trio.testing
 from tests.builders import NOW
 from tests.engine.rig import buy
 from tests.engine.shards.lined_up import add, queued
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.queued import Queued
 
 Clock = trio.testing.MockClock
 
@@ -67,7 +68,7 @@ async def test_a_drain_ends_the_workers_once_nothing_is_left_that_may_come(clock
         # It becomes too old behind the order that nobody can prove.
         lanes.remove(waiting)
     assert ended == [10.0] * 3
-    assert len(lanes) == 2
+    assert len(lanes.unplaced) == 2
 
 
 async def test_a_drain_wakes_no_worker_before_everything_is_over(clock: Clock) -> None:
@@ -103,7 +104,7 @@ async def test_a_drain_ends_the_workers_when_what_none_may_take_is_taken_out(clo
         lanes.close()
         await trio.testing.wait_all_tasks_blocked()
         lanes.remove(entry)
-    assert len(lanes) == 0
+    assert len(lanes.unplaced) == 0
 
 
 async def test_a_drain_ends_the_workers_when_a_reorg_suspends_what_was_left(clock: Clock) -> None:
@@ -115,4 +116,4 @@ async def test_a_drain_ends_the_workers_when_a_reorg_suspends_what_was_left(cloc
         lanes.close()
         await trio.testing.wait_all_tasks_blocked()
         lanes.suspend(held.task.signal.signal_id, 0)
-    assert lanes.suspended == 1
+    assert lanes.unplaced.suspended == 1

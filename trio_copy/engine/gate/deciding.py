@@ -11,6 +11,7 @@ from trio_copy.config import EngineSettings
 from trio_copy.copying.decide import decide, judge
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.taking_in import take_in
 from trio_copy.engine.shards.worth import equity, held_since
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import OrderIntent, Reason
@@ -58,7 +59,7 @@ class Deciding:
             halted=self.halted(),
             equity_of=partial(self._equity_of, shard),
         )
-        waiting = shard.take_in(signal, tasks, skips)
+        waiting = take_in(shard, signal, tasks, skips)
         self.at("gate: admitted")
         return waiting
 

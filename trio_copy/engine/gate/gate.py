@@ -18,6 +18,7 @@ from trio_copy.engine.gate.recent import Recent
 from trio_copy.engine.gate.undecided import Undecided
 from trio_copy.engine.shards.met import Adopted, Copy, New, Unsure
 from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.taking_in import arm, resume, retract, seal
 from trio_copy.errors import LeaseLost
 from trio_copy.model.control import Mode
 from trio_copy.model.follows import Terms
@@ -106,7 +107,7 @@ class Gate:
                     shard.resolved.read_again(block.number)
                     shard.met.read_from(block.number, self.wall())
                     if shards is None or number in shards:
-                        shard.arm(block, self.armed_at, anew=earlier is None)
+                        arm(shard, block, self.armed_at, anew=earlier is None)
                         # Said only once the next start knows it too: it reads on from here, and not from its own head.
                         with suppress(LeaseLost):
                             await shard.writer.open.wait()
@@ -162,7 +163,7 @@ class Gate:
                 elif self._follows(fact.leader).get(shard.number):
                     shard.met.miss(shard.met.own_name(fact), self.wall())
             await self._meet_unsure(told)
-        shard.arm(sealed, checkpoint.armed_at, anew=False)
+        arm(shard, sealed, checkpoint.armed_at, anew=False)
         with suppress(LeaseLost):
             await shard.writer.open.wait()
         self.on_joined(shard.number, checkpoint.number)
@@ -171,7 +172,7 @@ class Gate:
         self.recent.seal(block)
         for shard in self.shards.values():
             if shard.armed and not shard.leaving:
-                shard.seal(block)
+                seal(shard, block)
 
     async def _take_fact(self, fact: Fact, *, scanned: bool) -> None:
         if isinstance(fact, Resolution):
@@ -222,14 +223,14 @@ class Gate:
         told_as, signal = signal, shard.met.own_name(signal)
         match shard.met.meet(signal, self.wall(), whole=whole):
             case New(first=first):
-                shard.resume(first)  # what an earlier owner had suspended of it
+                resume(shard, first)  # what an earlier owner had suspended of it
                 signal = signal if first == signal.signal_id else evolve(signal, signal_id=first)
                 _note(told, signal, "admitted", self._decide(shard, signal, follows))
                 return True
             case Copy():
                 return False
             case Adopted(first=first):
-                _note(told, signal, "adopted", shard.resume(first))
+                _note(told, signal, "adopted", resume(shard, first))
                 return True
             case Unsure():
                 self._unsure.append((shard.number, told_as))
@@ -266,7 +267,7 @@ class Gate:
         for shard in shards:
             first = shard.met.retract(shard.met.own_name(fact), self.wall())
             if first is not None:
-                waiting, started = shard.retract(first)
+                waiting, started = retract(shard, first)
                 found, suspended, placed = True, suspended + waiting, placed + started
         if found:
             self.observer.on_retracted(fact, suspended, placed)

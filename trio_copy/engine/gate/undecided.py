@@ -18,6 +18,7 @@ from trio_copy.copying.needs import Lack, QuoteOf, lack, looks_at_book
 from trio_copy.engine.gate.deciding import Deciding
 from trio_copy.engine.market_source.watched_tokens import WatchedTokens
 from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.taking_in import retract
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.fills import Side
@@ -259,7 +260,7 @@ class Undecided:
         follows = [terms for terms in part.follows if terms.follower in shard.accounts]
         tasks = self.deciding.decide(shard, signal, follows)
         if tasks and shard.met.is_retracted(signal.signal_id):
-            shard.retract(signal.signal_id)  # while it was undecided there was nothing to suspend
+            retract(shard, signal.signal_id)  # while it was undecided there was nothing to suspend
         shard.progress.finish(part.name)
         shard.writer.tell()
         self._note_decided(signal, tasks)

@@ -10,18 +10,20 @@ from attrs import Factory, define, field
 
 from trio_copy.clock import WallClock
 from trio_copy.engine.gate.gate import alone as in_one_shard
-from trio_copy.engine.owning.taking_over import everything, may_lack, recover, take_over
+from trio_copy.engine.owning.taking_over import may_lack, recover, take_over
 from trio_copy.engine.shards.at_hand import AtHand
 from trio_copy.engine.shards.forgetting import Forgetting
 from trio_copy.engine.shards.grants import Grants
 from trio_copy.engine.shards.journal import ShardJournal
 from trio_copy.engine.shards.known_tokens import KnownTokens
-from trio_copy.engine.shards.lanes import LaneKey, Lanes
+from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.marks import Marks
 from trio_copy.engine.shards.met import Met
 from trio_copy.engine.shards.paperwork import announce
 from trio_copy.engine.shards.progress import Progress
+from trio_copy.engine.shards.queued import LaneKey
 from trio_copy.engine.shards.resolved import Resolved
+from trio_copy.engine.shards.riding_along import everything, ride_along
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.engine.shards.sightings import Sightings
 from trio_copy.engine.shards.writing import Writer
@@ -109,7 +111,7 @@ class Holder:
             accounts=self.store.accounts,
             shard=number,
             token=lease.token,
-            before_write=lambda batch: shard.before_write(batch),
+            before_write=lambda batch: ride_along(shard, batch),
             announce=partial(announce, self.observer),
             at=self.at,
         )
@@ -169,7 +171,7 @@ class Holder:
     def works_on(self, number: int) -> bool:
         """Tell whether something of a shard is in hand: being placed, sent or written down."""
         return any(
-            queued.in_hand and queued.shard == number for lanes in self.lanes.values() for queued in lanes
+            queued.in_hand and queued.shard == number for lanes in self.lanes.values() for queued in lanes.unplaced
         ) or any(lanes.sending[number] for lanes in self.lanes.values())
 
     def hand_over(self, number: int) -> None:

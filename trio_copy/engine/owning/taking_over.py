@@ -5,14 +5,11 @@ from collections.abc import Iterable
 
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
-from trio_copy.accounts.documents import documents_of
-from trio_copy.accounts.plain import Plain
-from trio_copy.engine.shards.known_tokens import KIND as TOKEN
 from trio_copy.engine.shards.shard import RUNNING, Shard
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TaskId
-from trio_copy.ports import NOBODY, Document, Heads
-from trio_copy.records import read_plain, write_plain
+from trio_copy.ports import NOBODY, Heads
+from trio_copy.records import read_plain
 
 _TRIES = 3
 """How often a task is taken up by processes that end uncleanly before it becomes a dead letter."""
@@ -98,26 +95,3 @@ def may_lack(shard: Shard, heads: Heads, followers: Iterable[FollowerId]) -> boo
     running = (one.body for one in heads.documents if one.key == (NOBODY, *RUNNING))
     _, *knows = next(map(read_plain, running), [1])
     return shard.at_hand.may_lack(knows[0] if knows else None, followers)
-
-
-def everything(shard: Shard) -> list[Document]:
-    """Return every document of the shard, as far as it is at hand: for a store that forgot."""
-    own: list[tuple[str, str, Plain]] = [
-        (*RUNNING, shard.running),
-        *shard.met.documents(),
-        *(("spent", name, body) for name, body in shard.grants.documents()),
-        *(("resolution", name, body) for name, body in shard.resolved.documents()),
-        *((TOKEN, name, body) for name, body in shard.tokens.documents()),
-    ]
-    documents = [Document(NOBODY, kind, name, write_plain(body)) for kind, name, body in own]
-    for journal in shard.journals.values():
-        documents.extend(journal.whole())
-    documents.extend(
-        Document(follower, "mark", name, write_plain(body)) for follower, name, body in shard.marks.documents()
-    )
-    for account in shard.accounts.values():
-        documents.extend(
-            Document(account.follower, plain.kind, plain.name, write_plain(plain.body))
-            for plain in documents_of(account)
-        )
-    return documents

@@ -11,6 +11,7 @@ from trio_copy.engine.owning.holder import Holder
 from trio_copy.engine.shards.lanes import Lanes
 from trio_copy.engine.shards.met import New
 from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.taking_in import seal, take_in
 from trio_copy.errors import LeaseLost
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import shard_lease
@@ -58,21 +59,21 @@ class Trial:
             return None
         await self._shard.load([task.follower for task in tasks])
         before = set(self._ends.by_task)
-        self._shard.take_in(signal, tasks, ())
+        take_in(self._shard, signal, tasks, ())
         await self._shard.writer.flush()
         return [finished for task, finished in self._ends.by_task.items() if task not in before]
 
     @property
     def waiting(self) -> int:
         """How many tasks wait."""
-        return self._lanes.waiting
+        return self._lanes.unplaced.waiting
 
     async def clear(self) -> None:
         """End everything that waits, durably, and let the checkpoint pass it: the store alone remembers the signals then."""
-        for queued in self._lanes:
+        for queued in self._lanes.unplaced:
             self._shard.give_up(queued, _OVER)
         block = BlockRef(number=self._newest, hash=_NO_HASH, parent=_NO_HASH, time=int(self.wall()))
-        self._shard.seal(block)
+        seal(self._shard, block)
         await self._shard.writer.flush()
 
 

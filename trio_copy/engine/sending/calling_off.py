@@ -67,7 +67,7 @@ class RestingRules:
             return retracted(task).reason if shard.met.is_retracted(task.signal.signal_id) else None
         if task.intent.rest_until and now >= task.intent.rest_until:
             return _rested_out(task, now)
-        leaving = shard.lanes[open_order.order.executor].leaving(task)
+        leaving = shard.lanes[open_order.order.executor].unplaced.leaving(task)
         return self._unwanted(shard, open_order, now) if leaving is None else left_by(leaving, task)
 
     def _unwanted(self, shard: Shard, open_order: OpenOrder, now: float) -> Reason | None:

@@ -18,6 +18,7 @@ from trio_copy.engine.people.requests import LEAVE, REFUSED
 from trio_copy.engine.sending.execution import Execution
 from trio_copy.engine.shards.payouts import Payout, book
 from trio_copy.engine.shards.shard import Shard
+from trio_copy.engine.shards.taking_in import take_in
 from trio_copy.engine.shards.worth import held_since, unrealised
 from trio_copy.errors import ExecutorError, LeaseLost
 from trio_copy.model.catalog import Catalog
@@ -218,7 +219,7 @@ class ExitRules:
             return
         executor = self.book.terms.followers[follower].executor
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
-        if shard.take_in(signal, [task], ()):
+        if take_in(shard, signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
             self._tell_exit(rule, key, mark.price)
 
@@ -252,7 +253,7 @@ class ExitRules:
             return f"{REFUSED}{intent.text}"
         executor = self.book.terms.followers[follower].executor
         task = make_task(signal, terms, executor, intent, now=now, deadline_s=self.settings.deadline_s)
-        if shard.take_in(signal, [task], ()):
+        if take_in(shard, signal, [task], ()):
             self.observer.on_signal(signal, "admitted", 1, now)
             self._tell_exit("a person", key, bid)
             shard.act(follower, c.Park(task=task, at=now))

@@ -192,7 +192,7 @@ class Reconciler:
                 and open_order.held
                 and self.rules.why_not_again(shard, open_order) is None
             ):
-                report = await execution.send_again(shard, open_order) or report
+                report = await execution.submitting.send_again(shard, open_order) or report
         except ReportBroken:
             shard.act(follower, c.Doubt(key=key, at=self.wall(), breached=True))
             report = None

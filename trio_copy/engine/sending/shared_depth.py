@@ -20,7 +20,8 @@ from trio_copy.clock import WallClock
 from trio_copy.copying.allotting import Claim, allot
 from trio_copy.engine.borders.contract import Contract
 from trio_copy.engine.sending.markets import Markets
-from trio_copy.engine.shards.lanes import Lanes, Queued
+from trio_copy.engine.shards.lanes import Lanes
+from trio_copy.engine.shards.queued import Queued
 from trio_copy.engine.shards.shard import Shard
 from trio_copy.errors import OrderNotSent
 from trio_copy.model.decisions import Code, CopyTask, End, Outcome, Reason
@@ -134,13 +135,13 @@ class SharedDepth:
             self._allotted.popitem(last=False)
 
     def _row(self, key: _Key) -> list[Queued]:
-        """Return what waits to share, in the order in which it is given out: see `Shard.take_in`."""
+        """Return what waits to share, in the order in which it is given out: see `take_in`."""
         self._forget_old()
         signal, token, exits = key
         now = self.wall()
         row = [
             one
-            for one in self.lanes.of_signal(signal)
+            for one in self.lanes.unplaced.of_signal(signal)
             if one.is_exit is exits
             and one.task.intent.token_id == token
             and _takes(one.task)
@@ -165,7 +166,7 @@ class SharedDepth:
         whole = intent.order_type == "FOK"
         if not queued.is_exit:
             # Those that go out in its order are in it.
-            others = self.lanes.resting(queued)
+            others = self.lanes.unplaced.resting(queued)
             cash = intent.max_cost.micro + sum(other.intent.max_cost.micro for other in others if other.aggregates)
             return Claim(intent.limit_price, cash, _least_cost(task, market).micro, whole) if cash else None
         shard = self.shards.get(queued.shard)

@@ -8,7 +8,7 @@ whose tasks are in hand for long, and nobody waits longer than for that, whoever
 import trio
 
 from trio_copy.engine.sending.execution import Execution
-from trio_copy.engine.shards.lanes import Queued
+from trio_copy.engine.shards.queued import Queued
 
 _LOOKS = 8
 """So often it is looked, within the time of a send, what is in hand; what was there at the look before takes long."""
@@ -32,10 +32,10 @@ async def _stand_in(execution: Execution, name: str, workers: trio.Nursery) -> N
     settings, lanes = execution.settings, execution.lanes
     seen = set[Queued]()
     while True:
-        await lanes.wait_queued()
+        await lanes.unplaced.wait_any()
         await trio.sleep(settings.send_timeout_s / _LOOKS)
-        waits = lanes.ready
+        waits = lanes.turns.ready
         for queued in execution.in_hand if waits else ():
-            if queued in seen and lanes.takes_long(queued, _AT_MOST * settings.workers):
+            if queued in seen and lanes.turns.takes_long(queued, _AT_MOST * settings.workers):
                 workers.start_soon(execution.run_worker, name=f"{name} worker, standing in")
         seen = set(execution.in_hand) if waits else set()

@@ -12,7 +12,7 @@ _LAST = 1e9
 
 @define(eq=False)
 class TakingLong:
-    """Of one executor's lanes. Counted by whom lanes name first, until the worker is done; `Lanes` says what and when."""
+    """Of one executor's lanes. Counted by whom lanes name first, until the worker is done; `Turns` says what and when."""
 
     entries: Counter[str] = field(factory=Counter)
     exits: Counter[str] = field(factory=Counter)
