@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from trio_copy.config import EndpointSettings
 from trio_copy.engine.housekeeping import Housekeeping
 from trio_copy.engine.intake import Intake
+from trio_copy.engine.overview import Overview
 from trio_copy.engine.plan import Plan
+from trio_copy.engine.reloading import Reloading
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
 from trio_copy.engine.wiring.chain import wire_chain
@@ -52,6 +54,31 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         hearing=exits.hearing,
         redeeming=exits.redeeming,
     )
+    overview = Overview(
+        plan=plan,
+        wall=seams.wall,
+        book=opened.book,
+        lanes=owning.lanes,
+        executions=sending.executions,
+        holder=owning.holder,
+        mode=owning.mode,
+        pool=chain.pool,
+        scanner=chain.scanner,
+        watchdogs=chain.watchdogs,
+        gate=gates.gate,
+        reconciler=sending.reconciler,
+        market_watch=gates.market_watch,
+        owner=owning.owner,
+        quarantine=opened.quarantine.counts,
+        signers=opened.signers,
+    )
+    reloading = Reloading(
+        settings=plan.settings,
+        book=opened.book,
+        executions=sending.executions,
+        signers=opened.signers,
+        housekeeping=housekeeping,
+    )
     return Service(
         plan=plan,
         seams=seams,
@@ -70,6 +97,8 @@ def wire(plan: Plan, seams: Seams, endpoints: Sequence[EndpointSettings], opened
         exit_rules=exits.exit_rules,
         intake=intake,
         housekeeping=housekeeping,
+        overview=overview,
+        reloading=reloading,
         owner=owning.owner,
         quarantine=opened.quarantine.counts,
         signers=opened.signers,
