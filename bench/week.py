@@ -31,11 +31,11 @@ from trio_copy.clock import cpu_seconds
 from trio_copy.config import PluginTable
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import PlannedMarkets
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Leaving, Sizing
 from trio_copy.model.ids import TokenId, token_text
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import MICRO, NO_USD, Price, Ratio, Shares
 from trio_copy.ports import MarketsPlugin
 from trio_copy.telemetry.observer import Finished, Observer

@@ -9,9 +9,8 @@ from decimal import Decimal
 from attrs import define, field
 
 from trio_copy.clock import WallClock
-from trio_copy.model.books import SeenPrice
+from trio_copy.model.books import Quote, SeenPrice
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Shares
 from trio_copy_clob.books import book_of
 from trio_copy_clob.troubles import Troubles

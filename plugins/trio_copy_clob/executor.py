@@ -31,6 +31,7 @@ from trio_copy_clob.sending.cancelling import Cancelling
 from trio_copy_clob.sending.chain_fills import ChainFills
 from trio_copy_clob.sending.credentials import ApiKey, NoKey, VenueSigner
 from trio_copy_clob.sending.heartbeats import Heartbeats
+from trio_copy_clob.sending.learning import Learning
 from trio_copy_clob.sending.limits import limits_of_address, limits_of_reads, limits_of_signer
 from trio_copy_clob.sending.looking import Looking, ReadFills
 from trio_copy_clob.sending.open_orders import OpenOrders
@@ -38,6 +39,7 @@ from trio_copy_clob.sending.permissions import Region, is_closed_only, read_regi
 from trio_copy_clob.sending.posting import Posting
 from trio_copy_clob.sending.sent import Sendings
 from trio_copy_clob.sending.skew import VenueClock
+from trio_copy_clob.sending.stopping import Stopping
 from trio_copy_clob.sending.stops import Stop, Stops
 from trio_copy_clob.sending.user_channel import UserChannels
 from trio_copy_clob.settings import ClobSettings
@@ -67,6 +69,7 @@ class ClobExecutor:
     terms: TermsReader
     clock: VenueClock
     posting: Posting
+    stopping: Stopping
     looking: Looking
     cancelling: Cancelling
     open_orders: OpenOrders
@@ -119,7 +122,7 @@ class ClobExecutor:
             raise OrderNotSent(str(error)) from None
         release = partial(signer.release, spending, digest)
         known, sent_at = self._known_as(signer), trio.current_time()
-        self.posting.go_on(order.wallet, known, self._armed_at(order.wallet, signer))
+        self.stopping.go_on(order.wallet, known, self._armed_at(order.wallet, signer))
         self.open_orders.put(order, known, None)  # before: what is told of it may be here before the answer
         try:
             report = await self.posting.post(order, known, self.until(), release)
@@ -160,7 +163,7 @@ class ClobExecutor:
             for wallet in self.context.wallets:
                 with suppress(OrderNotSent):  # nobody signs for it
                     signer = self._signer(wallet)
-                    self.posting.go_on(wallet, self._known_as(signer), self._armed_at(wallet, signer))
+                    self.stopping.go_on(wallet, self._known_as(signer), self._armed_at(wallet, signer))
             await trio.sleep(_WARM_EVERY_S)
             await warm()
             if trio.current_time() - asked_at >= _TIME_EVERY_S:
@@ -175,10 +178,10 @@ class ClobExecutor:
                 return  # its first order tells why
             await read_tier(signer, self.until())
             if await is_closed_only(signer, self.until()):
-                stops, address = self.posting.stops, str(wallet.address)
+                stops, address = self.stopping.stops, str(wallet.address)
                 why = "the venue lets it leave what it holds, and nothing else"
                 stopped = stops.stop(Stop.ENTRIES_OF_WALLET, address, why, now=trio.current_time())
-                self.posting.tell(stopped, wallet.name)
+                self.stopping.tell(stopped, wallet.name)
         except ExecutorError:
             return  # nobody answers: an order finds out what there is to know
 
@@ -289,18 +292,23 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         return await read_region(geoblock, "", executor.until())
 
     looking = Looking(sendings=sendings, read_fills=_read_fills(context), on_trouble=context.on_trouble)
+    stopping = Stopping(stops=Stops(), read_region=region, on_trouble=context.on_trouble)
+    learning = Learning(
+        stopping=stopping,
+        sendings=sendings,
+        ask=looking.look_up,
+        refresh_balance=refresh,
+        on_stale=lambda order: terms.forget(order.token_id),
+        on_trouble=context.on_trouble,
+    )
     posting = Posting(
         caller=caller,
         address_turns=turns,
-        stops=Stops(),
+        stopping=stopping,
+        learning=learning,
         sendings=sendings,
         entropy=context.entropy,
         with_owner=with_owner,
-        look_up=looking.look_up,
-        refresh_balance=refresh,
-        on_stale=lambda order: terms.forget(order.token_id),
-        read_region=region,
-        on_trouble=context.on_trouble,
     )
     open_orders = OpenOrders(context.on_news)
     executor = ClobExecutor(
@@ -309,8 +317,9 @@ async def open_executor(context: ExecutorContext) -> AsyncGenerator[Executor, No
         terms=terms,
         clock=clock,
         posting=posting,
+        stopping=stopping,
         looking=looking,
-        cancelling=Cancelling(address_turns=turns, entropy=context.entropy, stop_egress=posting.stop_egress),
+        cancelling=Cancelling(address_turns=turns, entropy=context.entropy, stop_egress=stopping.stop_egress),
         open_orders=open_orders,
     )
     heartbeats = Heartbeats(

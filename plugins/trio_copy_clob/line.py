@@ -12,8 +12,8 @@ import trio
 from attrs import define, field
 
 from trio_copy.entropy import Entropy
+from trio_copy.model.books import Quote
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.ports import OpenSocket
 from trio_copy_clob.addresses import origin_of
 from trio_copy_clob.channel import Told

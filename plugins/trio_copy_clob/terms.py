@@ -21,11 +21,11 @@ from attrs import define, evolve, field, frozen
 
 from trio_copy.entropy import Entropy
 from trio_copy.errors import OrderNotSent
-from trio_copy.model.books import Book
+from trio_copy.model.books import Book, Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Market, Quote
+from trio_copy.model.orders import Market
 from trio_copy.model.units import Price, Ratio, Shares
 from trio_copy.model.venue_amounts import LEAST_PURCHASE
 from trio_copy.ports import Facts, Quotes

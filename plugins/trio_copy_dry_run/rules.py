@@ -4,13 +4,13 @@ Of a token of which nobody tells a tick, any price and any number of shares will
 `fee_bps` is taken.
 """
 
-from trio_copy.model.books import Book
+from trio_copy.model.books import Book, Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Market, Order, Quote
+from trio_copy.model.orders import Market, Order
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.model.values import value
 from trio_copy.model.venue_amounts import ANY_PRICE, LEAST_PURCHASE, fit

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from attrs import define, evolve, field, frozen
 
 from trio_copy.errors import ChainError, OrderNotSent
+from trio_copy.model.books import Quote
 from trio_copy.model.counts import counted
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, Hash32, TokenId
-from trio_copy.model.orders import Market, Quote
+from trio_copy.model.orders import Market
 from trio_copy.model.units import BPS, MICRO, Price, Rounding, Shares
 from trio_copy.transactions.calls import Call
 from trio_copy_onchain.asking.chain import Chain

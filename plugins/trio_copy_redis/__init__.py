@@ -126,7 +126,7 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
         await _expect_layout(client, keys, context)
         seconds, micros = await client.call(keys.tag, "TIME")
         announcements = Announcements(client=client, channel=keys.channel)
-        await client.nursery.start(announcements.run)
+        await client.connections.nursery.start(announcements.run)
         shards = keys.shards(context.shards)
         store = RedisStore(
             accounts=RedisAccounts(client=client, shards=shards),
@@ -148,7 +148,7 @@ async def open_redis_store(context: StoreContext) -> AsyncGenerator[Store, None]
                 keep_s=settings.keep_days * 86_400,
                 facts_max=settings.facts_max,
             )
-            await client.nursery.start(retention.run)
+            await client.connections.nursery.start(retention.run)
         try:
             yield store
         finally:

@@ -10,7 +10,8 @@ from attrs import frozen
 from redis.exceptions import ResponseError
 
 from trio_copy.errors import ConfigError
-from trio_copy_redis.client import Client, facts_of
+from trio_copy_redis.client import Client
+from trio_copy_redis.connections import facts_of
 from trio_copy_redis.wire import Wire
 
 _OLDEST = (6, 2)

@@ -103,7 +103,7 @@ class OneAccount(RuleBasedStateMachine):
         cost = self.naive.cost()
         events = account.decide(command)
         assert account.decide(command) == events
-        assert (documents(account), account._changed, account._told) == (before, {}, [])
+        assert (documents(account), account.changed, account.told) == (before, {}, [])
         assert derived(account) == sums or account.exposure.version != sums["version"]
         account.apply(events)
         self.naive.events += events

@@ -9,8 +9,8 @@ from tests.builders import ALICE, LEADER, NOW, TOKEN, make_intent, make_settings
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
-from trio_copy.accounts.account import Part
 from trio_copy.accounts.budgets import day_of
+from trio_copy.accounts.names import Part
 from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import CopyTask, End, OrderIntent, Outcome

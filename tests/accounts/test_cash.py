@@ -7,9 +7,9 @@ from tests.accounts.states import documents
 from tests.builders import ALICE, NOW, usd
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
-from trio_copy.accounts.account import MONEY
 from trio_copy.accounts.cash import cash
 from trio_copy.accounts.documents import PlainDocument, account_of
+from trio_copy.accounts.names import MONEY
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import End
 from trio_copy.model.orders import Status

@@ -12,9 +12,9 @@ from tests.accounts.states import derived, documents, kept
 from tests.builders import ALICE, NOW, make_settings, make_signal, make_task, usd
 from trio_copy.accounts import Account
 from trio_copy.accounts import commands as c
-from trio_copy.accounts.account import MONEY
 from trio_copy.accounts.documents import PlainDocument, account_of, document_of, waiting_of
 from trio_copy.accounts.facts import entry_in, fact_of, record_of
+from trio_copy.accounts.names import MONEY
 from trio_copy.accounts.plain import (
     PlainError,
     order_of,

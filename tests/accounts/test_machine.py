@@ -281,8 +281,10 @@ class AnAccount(OneAccount):
                     # Undone is believed of as much as is booked, which may have become less since it was said.
                     # On the chain is what was said to be so last.
                     met = key not in self.account.orders or report.settlement is Settlement.FIRM
-                case c.Doubt():
-                    met = True
+                case c.Doubt(key=key):
+                    # What was certainly not sent goes again under its key: then it is another sending that is doubted.
+                    known = self.account.orders.get(key)
+                    met = known is None or known.state is not OrderState.PLACED
                 case c.NotSent(key=key) | c.Escalate(key=key) | c.CallOff(key=key):
                     met = key not in self.account.orders
                 case _:

@@ -11,8 +11,9 @@ from trio_copy.accounts.facts import fact_of, record_of
 from trio_copy.accounts.plain import PlainError
 from trio_copy.accounts.sighted import looks_key, looks_of, plain_looks, plain_sighting, sighting_of
 from trio_copy.accounts.telling import TaskEnd, Told
+from trio_copy.model.books import Quote
 from trio_copy.model.ids import TaskId
-from trio_copy.model.orders import Quote, Status
+from trio_copy.model.orders import Status
 from trio_copy.model.sightings import Allotment, Look, Looks, Sighting
 from trio_copy.model.units import Micro, Price, Shares, Usd
 from trio_copy.records import read_plain, write_plain

@@ -10,8 +10,7 @@ from attrs import evolve
 from tests.builders import hash_of
 from tests.chain.test_scanner import Clock, mine, scanning
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
-from trio_copy.chain.feed import SeenLog
-from trio_copy.chain.scanner import GLANCE
+from trio_copy.chain.feed import GLANCE, SeenLog
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 from trio_copy.testing.devnet import shown
 from trio_copy.testing.devnet.chain import DevTx

@@ -13,9 +13,9 @@ from tests.builders import LEADER, hash_of
 from tests.harness import World, open_world
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
 from trio_copy.chain.endpoints import Endpoint, EndpointPool
-from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.feed import SCAN, Armed, FeedItem, Sealed, SeenLog, TooDeep
 from trio_copy.chain.filters import FilterBoard, build_filters
-from trio_copy.chain.scanner import SCAN, Scanner
+from trio_copy.chain.scanner import Scanner
 from trio_copy.chain.subscriber import follow_endpoint
 from trio_copy.config import ChainSettings
 from trio_copy.entropy import seeded_entropy

@@ -5,7 +5,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN
 from trio_copy.chain.shown import ShownBlocks
 from trio_copy.chain.skew import BlockAges, agreed_skew, arming_refusal, describe_skew
 from trio_copy.clock import AnchoredClock, anchored_wall_clock

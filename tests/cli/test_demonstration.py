@@ -12,8 +12,8 @@ import trio.testing
 from attrs import evolve, frozen
 
 from tests.builders import NOW
+from trio_copy.cli.open_world import IN_MEMORY, open_world
 from trio_copy.cli.standing import read_standings, standing_lines
-from trio_copy.cli.world import IN_MEMORY, open_world
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import load_plan

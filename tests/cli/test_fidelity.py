@@ -23,10 +23,11 @@ from trio_copy.cli.fidelity import COLUMNS, read_fidelity
 from trio_copy.cli.opened import ask_store
 from trio_copy.engine.plan import load_plan
 from trio_copy.engine.shards.marks import plain_mark
+from trio_copy.model.books import Quote
 from trio_copy.model.facts import Fact, FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, TaskId
-from trio_copy.model.orders import ExecutionReport, Quote, Status
+from trio_copy.model.orders import ExecutionReport, Status
 from trio_copy.model.positions import Mark
 from trio_copy.model.sightings import Allotment, Sighting
 from trio_copy.model.units import Price

@@ -12,9 +12,9 @@ from attrs import evolve, frozen
 from tests.builders import NOW
 from tests.plugins.stores import in_place
 from trio_copy.cli import main
+from trio_copy.cli.open_world import IN_MEMORY, open_world
 from trio_copy.cli.play_money import PlayMoney, open_play_money
 from trio_copy.cli.standing import read_standings, standing_lines
-from trio_copy.cli.world import IN_MEMORY, open_world
 from trio_copy.clock import wall_clock_from
 from trio_copy.engine.opening import open_service
 from trio_copy.engine.plan import load_plan

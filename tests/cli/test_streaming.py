@@ -19,10 +19,10 @@ from trio_copy.config.lines import count_lines
 from trio_copy.engine.recordings.recorded_runs import lines_of, was_cut_off
 from trio_copy.engine.recordings.recording import RecordedQuotes, read_recording
 from trio_copy.errors import ConfigError
+from trio_copy.model.books import Quote
 from trio_copy.model.follows import TermsOfFollows
 from trio_copy.model.ids import TokenId
 from trio_copy.model.logs import BlockRef
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price
 from trio_copy.records import encode
 

@@ -22,11 +22,12 @@ from trio_copy.config.wallets import WalletPolicy, WalletTable
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import Execution
 from trio_copy.model.ids import Address, FollowerId, OrderId, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Quote, SignatureType
+from trio_copy.model.orders import ExecutionReport, Order, SignatureType
 from trio_copy.model.units import Price, Shares, Usd
 from trio_copy.native import SecretKey
 from trio_copy.registry import discover

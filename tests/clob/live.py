@@ -16,10 +16,11 @@ from trio_copy.config.wallets import WalletTable
 from trio_copy.engine.plan import Plan, make_plan
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.service import Service
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.model.orders import Quote, SignatureType
+from trio_copy.model.orders import SignatureType
 from trio_copy.model.positions import EntryKind
 from trio_copy.model.units import Price, Shares
 from trio_copy.native import SecretKey

@@ -9,10 +9,9 @@ from attrs import define, field, frozen
 
 from tests.builders import LEADER, NOW
 from trio_copy.clock import wall_clock_from
-from trio_copy.model.books import PricesLost, SeenPrice
+from trio_copy.model.books import PricesLost, Quote, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Shares
 from trio_copy.ports import Markets, MarketsContext
 from trio_copy.testing.devnet.market import ScriptedMarket, seeded_market

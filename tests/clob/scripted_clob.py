@@ -22,12 +22,14 @@ from trio_copy.model.orders import ExecutionReport, Order
 from trio_copy_clob.sending.calling import Caller
 from trio_copy_clob.sending.cancelling import Cancelling
 from trio_copy_clob.sending.credentials import ApiKey, VenueSigner
+from trio_copy_clob.sending.learning import Learning
 from trio_copy_clob.sending.limits import limits_of_address, limits_of_reads, limits_of_signer
 from trio_copy_clob.sending.looking import Looking
 from trio_copy_clob.sending.permissions import Region, read_region
 from trio_copy_clob.sending.posting import Posting
 from trio_copy_clob.sending.sent import Sendings
 from trio_copy_clob.sending.skew import VenueClock
+from trio_copy_clob.sending.stopping import Stopping
 from trio_copy_clob.sending.stops import Stops
 from trio_copy_clob.transport import H11Transport
 
@@ -207,6 +209,7 @@ class Bench:
     caller: Caller
     signer: VenueSigner
     posting: Posting
+    stopping: Stopping
     cancelling: Cancelling
     looking: Looking
     told: list[tuple[str, str]]
@@ -273,26 +276,34 @@ async def open_bench(*says: Says, off_s: float = 0.0) -> AsyncGenerator[Bench, N
         )
         turns, entropy, sendings = limits_of_address(1.0), seeded_entropy(1), Sendings()
         looking = Looking(sendings=sendings, on_trouble=lambda kind, detail: told.append((kind, detail)))
+        stopping = Stopping(
+            stops=Stops(), read_region=region, on_trouble=lambda kind, detail: told.append((kind, detail))
+        )
+        learning = Learning(
+            stopping=stopping,
+            sendings=sendings,
+            ask=looking.look_up,
+            refresh_balance=refresh,
+            on_stale=lambda order: did.append("stale"),
+            on_trouble=lambda kind, detail: told.append((kind, detail)),
+        )
         posting = Posting(
             caller=caller,
             address_turns=turns,
-            stops=Stops(),
+            stopping=stopping,
+            learning=learning,
             sendings=sendings,
             entropy=entropy,
             with_owner=with_owner,
-            look_up=looking.look_up,
-            refresh_balance=refresh,
-            on_stale=lambda order: did.append("stale"),
-            read_region=region,
-            on_trouble=lambda kind, detail: told.append((kind, detail)),
         )
-        cancelling = Cancelling(address_turns=turns, entropy=entropy, stop_egress=posting.stop_egress)
+        cancelling = Cancelling(address_turns=turns, entropy=entropy, stop_egress=stopping.stop_egress)
         yield Bench(
             clob=clob,
             transport=transport,
             caller=caller,
             signer=signer,
             posting=posting,
+            stopping=stopping,
             cancelling=cancelling,
             looking=looking,
             told=told,

@@ -13,8 +13,9 @@ from attrs import evolve
 from tests.clob.traded import TOKEN, check_recorded, list_token, open_traded, prepared, settled
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.errors import OrderNotSent, OrderUncertain
+from trio_copy.model.books import Quote
 from trio_copy.model.fills import Side
-from trio_copy.model.orders import Quote, Settlement, Status
+from trio_copy.model.orders import Settlement, Status
 from trio_copy.model.units import Price, Shares
 from trio_copy.ports import Executor
 from trio_copy.testing.clob_venue import (

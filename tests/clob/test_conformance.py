@@ -9,9 +9,9 @@ import trio.testing
 from attrs import frozen
 
 from trio_copy.clock import WallClock
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.ports import MarketsContext
 from trio_copy.testing.conformance import MARKETS_CHECKS, MarketsForTest, name_of
 from trio_copy.testing.market_server import MarketServer, open_virtual_market_server

@@ -25,7 +25,7 @@ async def test_a_page_that_wants_a_login_stops_no_signer(clock: Clock) -> None:
             bench.clob.says.appendleft(Says(401, PAGE))
             bench.clob.makes_keys = bench.clob.derives = page
             assert (await end_of(bench))[0] == "not sent"
-            assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == [Stop.EGRESS]
+            assert [one.stop for one in bench.stopping.stops.standing(trio.current_time())] == [Stop.EGRESS]
             assert "refused, by whom cannot be read" in bench.told[-1][1]
             assert "the venue says that IE is not blocked" in bench.told[-1][1]
             assert (await end_of(bench))[0] == "not sent"
@@ -40,7 +40,7 @@ async def test_a_page_before_one_signer_stops_nobody_else(clock: Clock) -> None:
     asks for no more keys than one."""
     async with open_bench(Says(401, PAGE), Says(401, PAGE), matched()) as bench:
         assert (await end_of(bench))[0] == "not sent"
-        stops, now = bench.posting.stops, trio.current_time()
+        stops, now = bench.stopping.stops, trio.current_time()
         assert [one.stop for one in stops.standing(now)] == [Stop.SIGNER]
         assert stops.why(wallet="0xother", signer="0xother", is_exit=False, now=now) is None
         assert bench.clob.keys == 2
@@ -53,7 +53,7 @@ async def test_who_refuses_without_a_word_is_asked_about_once_in_a_while(clock: 
     async with open_bench(Says(401, PAGE)) as bench:
         for _ in range(5):
             await end_of(bench)
-            bench.posting.stops.lift(Stop.SIGNER, SIGNER)
+            bench.stopping.stops.lift(Stop.SIGNER, SIGNER)
             with pytest.raises(ExecutorError, match="401"):
                 await bench.cancelling.cancel(make_order(body=GTC), bench.signer, trio.current_time() + 8)
         assert len(bench.clob.at("/auth/api-key")) == 2
@@ -66,7 +66,7 @@ async def test_a_signer_that_the_venue_gives_no_key_stops_though_it_was_a_page(c
         await end_of(bench)
         bench.clob.makes_keys = bench.clob.derives = refusal(400, "Could not derive api key!")
         assert (await end_of(bench))[0] == "not sent"
-        standing = bench.posting.stops.standing(trio.current_time())
+        standing = bench.stopping.stops.standing(trio.current_time())
         assert [(one.stop, one.until) for one in standing] == [(Stop.SIGNER, None)]
 
 
@@ -141,7 +141,7 @@ async def test_a_key_is_made_or_told_again(
     async with open_bench(matched()) as bench:
         bench.clob.makes_keys, bench.clob.derives = makes, derives
         assert (await end_of(bench))[0] == ends
-        assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == stopped
+        assert [one.stop for one in bench.stopping.stops.standing(trio.current_time())] == stopped
         assert len(bench.posts) == (ends == "filled")
 
 

@@ -6,9 +6,8 @@ import trio
 import trio.testing
 
 from tests.clob.opened import Sized, listen, open_venue, quote
-from trio_copy.model.books import PricesLost, SeenPrice
+from trio_copy.model.books import PricesLost, Quote, SeenPrice
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price
 from trio_copy.testing.market_server import book_around
 

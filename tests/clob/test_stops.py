@@ -35,7 +35,7 @@ async def test_what_is_stopped_is_not_sent(
     """Nothing leaves, and the reason is told: of entries and exits, at once and some time later."""
     async with open_bench(says, says) as bench:
         await end_of(bench)
-        assert [one.stop for one in bench.posting.stops.standing(trio.current_time())] == [stop]
+        assert [one.stop for one in bench.stopping.stops.standing(trio.current_time())] == [stop]
         for ends in (second, third):
             bench.clob.says.clear()
             bench.clob.says.append(matched())
@@ -49,7 +49,7 @@ async def test_what_is_stopped_is_not_sent(
             assert ended == "filled" or stop.value in why
             await trio.sleep(PAUSED_S + 1)
             if stop is Stop.ENTRIES and ends is second:
-                bench.posting.stops.stop(
+                bench.stopping.stops.stop(
                     Stop.ENTRIES, "", "again", until=trio.current_time() - 1, now=trio.current_time()
                 )
 
@@ -89,15 +89,15 @@ async def test_what_is_stopped_for_good_goes_on_once_a_person_has_armed_the_wall
         assert bench.kinds == ["venue-stopped"]
         assert bench.told[0][1].startswith(stop.value)
         assert bench.told[0][1].endswith("; once that is mended: `trio-copy arm hot`")
-        (stopped,) = bench.posting.stops.standing(trio.current_time())
+        (stopped,) = bench.stopping.stops.standing(trio.current_time())
         await trio.sleep(1)
-        bench.posting.go_on(order.wallet, bench.signer, stopped.at - 1)
+        bench.stopping.go_on(order.wallet, bench.signer, stopped.at - 1)
         assert (await end_of(bench, order))[0] == "not sent"
         if stop in (Stop.WALLET, Stop.ENTRIES_OF_WALLET):
             other = make_order(wallet=evolve(order.wallet, address=Address("0x" + "99" * 20)))
-            bench.posting.go_on(other.wallet, bench.signer, trio.current_time())
+            bench.stopping.go_on(other.wallet, bench.signer, trio.current_time())
             assert (await end_of(bench, order))[0] == "not sent"
-        bench.posting.go_on(order.wallet, bench.signer, trio.current_time())
+        bench.stopping.go_on(order.wallet, bench.signer, trio.current_time())
         assert bench.kinds == ["venue-stopped", "venue-goes-on"]
         bench.clob.says.clear()
         bench.clob.says.append(matched())
@@ -113,7 +113,7 @@ async def test_an_arming_ends_no_pause(clock: Clock) -> None:
     async with open_bench(refusal(503, "Trading is currently disabled.")) as bench:
         await end_of(bench)
         assert "trio-copy" not in bench.told[0][1]
-        bench.posting.go_on(make_order().wallet, bench.signer, trio.current_time() + 1)
+        bench.stopping.go_on(make_order().wallet, bench.signer, trio.current_time() + 1)
         assert (await end_of(bench))[0] == "not sent"
         assert bench.kinds == ["venue-stopped"]
 

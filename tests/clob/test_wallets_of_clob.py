@@ -44,7 +44,7 @@ async def test_a_stopped_wallet_is_told_once_and_sends_nothing_more(autojump_clo
 async def test_an_arming_lifts_what_stops_all_though_its_wallet_has_nothing_to_send(autojump_clock: Clock) -> None:
     """The alert names the wallet whose order met it; others would be held up until that one has another order."""
     async with open_traded(wallets=(WALLET,)) as traded:
-        stops = traded.executor.posting.stops
+        stops = traded.executor.stopping.stops
         stops.stop(Stop.EGRESS, "", "the region is blocked", now=trio.current_time())
         await trio.sleep(20)
         assert stops.standing(trio.current_time())

@@ -11,12 +11,13 @@ from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.engine.sending.news import News
 from trio_copy.entropy import seeded_entropy
 from trio_copy.errors import ExecutorError, OrderNotSent, OrderUncertain
+from trio_copy.model.books import Quote
 from trio_copy.model.breaches import breach_of_order
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.model.orders import ExecutionReport, Order, Quote, Settlement, Wallet
+from trio_copy.model.orders import ExecutionReport, Order, Settlement, Wallet
 from trio_copy.model.units import Price, Shares
 from trio_copy.native import SecretKey
 from trio_copy.ports import ExecutorContext, Facts, Nodes, OpenSocket, Signers

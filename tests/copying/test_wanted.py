@@ -10,13 +10,14 @@ from trio_copy.copying.decide import decide
 from trio_copy.copying.exits import exit_signal, wants_out
 from trio_copy.copying.filters import check, check_book
 from trio_copy.copying.sizing import size
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Kind, Role, Side
 from trio_copy.model.follow_settings import Tier
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId, TokenId
-from trio_copy.model.orders import Market, Quote
+from trio_copy.model.orders import Market
 from trio_copy.model.positions import Lot, Mark, Position
 from trio_copy.model.signals import OWN_EXIT_TURN_S
 from trio_copy.model.units import Price, Ratio, Shares

@@ -19,6 +19,7 @@ from tests.worlds import instances
 from trio_copy.accounts import Account
 from trio_copy.accounts.events import Placed
 from trio_copy.accounts.orders import LIFE, OpenOrder, OrderState, Said, Step, not_sent
+from trio_copy.accounts.state import AccountState
 from trio_copy.engine.sending.submitting import Submitting
 from trio_copy.engine.shards.grants import Grants
 from trio_copy.engine.shards.lanes import Lanes
@@ -165,7 +166,7 @@ def sell_beside_what_rests() -> None:
     """Send an exit while an entry of its token is open at the venue: one of them, for a venue refuses all it gets so again."""
     resting_before, sold = Account.resting_before, set[TaskId]()
 
-    def broken(self: Account, task: CopyTask) -> list[OpenOrder]:
+    def broken(self: AccountState, task: CopyTask) -> list[OpenOrder]:
         resting = resting_before(self, task)
         if resting and not sold:
             sold.add(task.task_id)

@@ -9,7 +9,7 @@ import trio
 
 from tests.docs.commands import ROOT
 from trio_copy.cli import main
-from trio_copy.cli.world import open_scripted_devnet
+from trio_copy.cli.open_world import open_scripted_devnet
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import DevnetSettings
 from trio_copy.config.load import DEMONSTRATIONS

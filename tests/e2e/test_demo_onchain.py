@@ -10,8 +10,8 @@ import trio
 from attrs import evolve
 
 from trio_copy.cli import main
+from trio_copy.cli.open_world import open_world
 from trio_copy.cli.play_money import PlayMoney, open_play_money
-from trio_copy.cli.world import open_world
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import DevnetSettings
 from trio_copy.engine.plan import load_plan, make_plan, with_options

@@ -8,11 +8,12 @@ import trio
 from attrs import define, evolve, frozen
 
 from trio_copy.errors import OrderUncertain, UnresolvedOrders
+from trio_copy.model.books import Quote
 from trio_copy.model.decisions import Code, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follows import Follower
 from trio_copy.model.ids import FollowerId, IntentKey, OrderId, TokenId
-from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Status, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, Status, Wallet
 from trio_copy.model.units import NO_USD, Price, Ratio, Rounding, Shares, Usd
 from trio_copy.ports import Executor, ExecutorContext, ExecutorPlugin
 from trio_copy.testing.scripted import ScriptedExecutor

@@ -19,6 +19,7 @@ from trio_copy.engine.opening import open_service
 from trio_copy.engine.service import Service
 from trio_copy.engine.shards.stored import stored_account
 from trio_copy.errors import ConfigError, StoreUnavailable
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.control import Instance, Mode, shard_lease
 from trio_copy.model.decisions import End
@@ -26,7 +27,6 @@ from trio_copy.model.follow_settings import Caps, Leaving
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import Address, FollowerId, TokenId
 from trio_copy.model.logs import Checkpoint
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Usd
 from trio_copy.ports import Changes, StoreContext, StorePlugin
 from trio_copy.testing.samples import sample_order

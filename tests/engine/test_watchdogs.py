@@ -11,7 +11,7 @@ from attrs import define, field
 from tests.engine.gate.mined import mine_steadily
 from tests.engine.watched import alarms, lights, lit
 from tests.harness import World, make_test_plan, open_world, patient, running_engine
-from trio_copy.chain.scanner import GLANCE, SCAN
+from trio_copy.chain.feed import GLANCE, SCAN
 from trio_copy.chain.shown import ShownBlocks
 from trio_copy.engine.opening import open_service
 from trio_copy.model.control import Instance

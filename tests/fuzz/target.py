@@ -16,9 +16,8 @@ from trio_copy.chain.decoders.fpmm import FpmmDecoder
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3, OrderFilledDecoder
 from trio_copy.chain.decoders.pool import PoolDecoder, PoolTable
 from trio_copy.chain.decoders.resolutions import NEG_RISK_MODULE, ResolutionDecoder
-from trio_copy.chain.feed import SeenLog
+from trio_copy.chain.feed import SCAN, SeenLog
 from trio_copy.chain.filters import build_filters, passes
-from trio_copy.chain.scanner import SCAN
 from trio_copy.chain.session import Session, open_session
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.gate.reader import LogReader

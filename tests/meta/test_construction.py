@@ -10,7 +10,11 @@ import pytest
 
 from tests.meta.test_repository import ROOT
 
-BUILDERS = ("trio_copy/engine/wiring.py", "trio_copy/engine/opening.py", "trio_copy/cli/running.py")
+BUILDERS = (
+    "trio_copy/engine/opening.py",
+    "trio_copy/cli/running.py",
+    *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "trio_copy/engine/wiring").glob("*.py")),
+)
 ALLOWED = {
     "session": "a connection comes and goes while its endpoint stays: whoever holds it puts it there, and takes it away",
     "pulses": "of that connection: how it answers, for the watchdogs to read",

@@ -10,9 +10,10 @@ from tests.onchain.executing import token_of
 from tests.onchain.faulting import KEY, Bench, fund, open_bench
 from tests.onchain.proxying import Exchange
 from trio_copy.errors import OrderNotSent
+from trio_copy.model.books import Quote
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote, Settlement
+from trio_copy.model.orders import Settlement
 from trio_copy.testing.anvil import Node, PoolMarket, deploy_outcome, deploy_pool, deploy_uniswap
 from trio_copy.testing.anvil.pools import FAR, SHARE, USD
 from trio_copy_onchain.venues.pool import Pool

@@ -114,7 +114,7 @@ async def test_random_cancellations_mix_nothing_up(server: RedisServer) -> None:
             for number in range(100):
                 nursery.start_soon(ask, number)
         await in_step(client)
-        assert len(client._wires) == 1
+        assert len(client.connections.wires) == 1
 
 
 async def test_an_overdue_answer_ends_the_connection(server: RedisServer) -> None:
@@ -254,7 +254,7 @@ async def test_a_call_on_a_broken_wire_says_so(server: RedisServer) -> None:
     """Nobody waits for an answer that cannot come."""
     async with connected(f"redis://:secret@127.0.0.1:{server.port}") as client:
         await in_step(client)
-        (wire,) = client._wires.values()
+        (wire,) = client.connections.wires.values()
         wire.close()
         with pytest.raises(Broken, match="closed"):
             await wire.call("PING")

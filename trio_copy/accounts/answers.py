@@ -1,7 +1,6 @@
 """What an account makes of what is heard about an order."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -23,18 +22,16 @@ from trio_copy.accounts.orders import (
     said,
     shrinks,
 )
+from trio_copy.accounts.state import AccountState
 from trio_copy.model.decisions import Reason
 from trio_copy.model.ids import IntentKey
 from trio_copy.model.orders import ExecutionReport, Settlement, Status
-
-if TYPE_CHECKING:
-    from trio_copy.accounts.account import Account
 
 _BOOK, _BOOK_FIRM, _LET_GO = Step.BOOK, Step.BOOK_FIRM, Step.LET_GO
 _RESTING, _MATCHED = OrderState.RESTING, OrderState.MATCHED
 
 
-def answer(account: "Account", command: c.Answer) -> Sequence[e.Event]:
+def answer(account: AccountState, command: c.Answer) -> Sequence[e.Event]:
     """Do what the order's life says about a report; one that leaves its order proves nothing."""
     open_order = account.orders.get(command.key)
     if open_order is None:
@@ -132,7 +129,7 @@ def _as_booked(open_order: OpenOrder, report: ExecutionReport) -> ExecutionRepor
     return evolve(report, shares=booked.shares, notional=booked.notional, fee=booked.fee)
 
 
-def call_off(account: "Account", key: IntentKey, why: Reason, at: float) -> Sequence[e.Event]:
+def call_off(account: AccountState, key: IntentKey, why: Reason, at: float) -> Sequence[e.Event]:
     """Want an order to rest no longer; once is enough, and one that is off the book does not."""
     open_order = account.orders.get(key)
     if open_order is None or not open_order.rests or open_order.off_book or open_order.called_off is not None:
@@ -141,7 +138,7 @@ def call_off(account: "Account", key: IntentKey, why: Reason, at: float) -> Sequ
 
 
 def doubt(
-    account: "Account", key: IntentKey, report: ExecutionReport | None, at: float, *, breached: bool = False
+    account: AccountState, key: IntentKey, report: ExecutionReport | None, at: float, *, breached: bool = False
 ) -> Sequence[e.Event]:
     """Keep what an order holds: nobody can say what became of it. One that rests is known to, whoever does not answer.
 
@@ -159,7 +156,7 @@ def doubt(
     return events
 
 
-def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
+def not_sent(account: AccountState, command: c.NotSent) -> Sequence[e.Event]:
     """End an order as if it had never been; one that is booked, or rests, was sent. Its task ends, or waits for the next owner."""
     open_order = account.orders.get(command.key)
     if open_order is None or open_order.rests or open_order.state is _MATCHED:
@@ -175,7 +172,7 @@ def not_sent(account: "Account", command: c.NotSent) -> Sequence[e.Event]:
     return (learned, *missed_by(account, open_order.task, command.at))
 
 
-def escalate(account: "Account", command: c.Escalate) -> Sequence[e.Event]:
+def escalate(account: AccountState, command: c.Escalate) -> Sequence[e.Event]:
     """End the task of an order that nobody can prove; what it holds stays held. One whose task has ended is handed over alone."""
     open_order = account.orders.get(command.key)
     if open_order is None or open_order.handed_over or not (open_order.unproven or open_order.off_book):

@@ -5,26 +5,23 @@ a millionth was rounded elsewhere. What is firm never is. Nothing booked is chan
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from trio_copy.accounts import events as e
 from trio_copy.accounts.entries import about_entry
 from trio_copy.accounts.orders import OpenOrder, OrderState, Said, outcome_of, said, spent_by
+from trio_copy.accounts.state import AccountState
 from trio_copy.model.fills import Side
 from trio_copy.model.orders import ExecutionReport, Settlement
 from trio_copy.model.positions import GHOST_LEAST, EntryKind, LedgerEntry
 from trio_copy.model.units import NO_USD, Shares, Usd
 
-if TYPE_CHECKING:
-    from trio_copy.accounts.account import Account
-
 _OTHERWISE = "it settled with other amounts"
 _LONGEST_WHY = 200
 
 
-def settled(account: "Account", open_order: OpenOrder, report: ExecutionReport, at: float) -> Sequence[e.Event]:
+def settled(account: AccountState, open_order: OpenOrder, report: ExecutionReport, at: float) -> Sequence[e.Event]:
     """Make what is booked firm, with the amounts that the chain has."""
     key = open_order.order.key
     final = e.Settled(key=key, report=report, at=at)
@@ -34,7 +31,7 @@ def settled(account: "Account", open_order: OpenOrder, report: ExecutionReport, 
     return (e.Contradicted(key=key, report=report, at=at),) if corrected is None else (corrected, final)
 
 
-def lost(account: "Account", open_order: OpenOrder, report: ExecutionReport, at: float) -> Sequence[e.Event]:
+def lost(account: AccountState, open_order: OpenOrder, report: ExecutionReport, at: float) -> Sequence[e.Event]:
     """Take back what of a fill is undone, while the rest of it is still to settle.
 
     Only shares that are gone, and more of them than rounding leaves: whoever adds up what is pending in two ways could else
@@ -47,7 +44,9 @@ def lost(account: "Account", open_order: OpenOrder, report: ExecutionReport, at:
     return (e.Contradicted(key=open_order.order.key, report=report, at=at),) if corrected is None else (corrected,)
 
 
-def ended_with_less(account: "Account", open_order: OpenOrder, report: ExecutionReport, at: float) -> Sequence[e.Event]:
+def ended_with_less(
+    account: AccountState, open_order: OpenOrder, report: ExecutionReport, at: float
+) -> Sequence[e.Event]:
     """End an order that rested, of whose fills not all is settling: it ends as it stood, and is then corrected."""
     booked, settles = open_order.report, said(report)
     contradicted = (e.Contradicted(key=open_order.order.key, report=report, at=at),)
@@ -67,7 +66,7 @@ def undoes(open_order: OpenOrder, report: ExecutionReport) -> bool:
     return booked is not None and booked.shares.micro - report.shares.micro < GHOST_LEAST.micro
 
 
-def _corrected(account: "Account", open_order: OpenOrder, report: ExecutionReport, at: float) -> e.Corrected | None:
+def _corrected(account: AccountState, open_order: OpenOrder, report: ExecutionReport, at: float) -> e.Corrected | None:
     booked = open_order.report
     if booked is None:
         return None

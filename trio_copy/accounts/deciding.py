@@ -1,7 +1,6 @@
 """What an account answers to a command. Nothing changes here; what comes is applied by `Account.apply`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
@@ -10,15 +9,13 @@ from trio_copy.accounts.cash import fund
 from trio_copy.accounts.endings import end, missed
 from trio_copy.accounts.entries import redemption_entry
 from trio_copy.accounts.offers import offer, refuse
+from trio_copy.accounts.state import AccountState
 from trio_copy.accounts.waits import suspend, take_up, tick
 from trio_copy.model.control import ModeChange
 from trio_copy.model.ids import task_id
 
-if TYPE_CHECKING:
-    from trio_copy.accounts.account import Account
 
-
-def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
+def decide(account: AccountState, command: c.Command) -> Sequence[e.Event]:
     """Answer a command; a command that was carried out before is answered with nothing."""
     match command:
         case c.Offer():
@@ -66,7 +63,7 @@ def decide(account: "Account", command: c.Command) -> Sequence[e.Event]:
             return () if dead is None else end(account, dead.task, outcome, at)
 
 
-def _pass(account: "Account", command: c.Pass) -> Sequence[e.Event]:
+def _pass(account: AccountState, command: c.Pass) -> Sequence[e.Event]:
     signal, at = command.signal, command.at
     # What was wanted once goes on, whatever the settings say by now.
     task = task_id(signal.signal_id, account.follower)
@@ -76,7 +73,7 @@ def _pass(account: "Account", command: c.Pass) -> Sequence[e.Event]:
     return (passed, *missed(account, task, signal, signal.token_id, signal.shares, at))
 
 
-def _resolve(account: "Account", command: c.Resolve) -> Sequence[e.Event]:
+def _resolve(account: AccountState, command: c.Resolve) -> Sequence[e.Event]:
     follower, leader, token = command.position
     spot = (leader, token)
     position = account.position(spot)

@@ -10,16 +10,11 @@ from typing import Any
 
 from attrs import evolve
 
-from trio_copy.accounts.account import (
-    MONEY,
-    Account,
-    DeadLetter,
-    Part,
-    Waiting,
-)
+from trio_copy.accounts.account import Account
+from trio_copy.accounts.booking import note_position
 from trio_copy.accounts.budgets import Spot, Window
 from trio_copy.accounts.holdings import NOTHING_HELD
-from trio_copy.accounts.names import bundle_name, order_name, place_of, position_name, waits_name
+from trio_copy.accounts.names import MONEY, Part, bundle_name, order_name, place_of, position_name, waits_name
 from trio_copy.accounts.orders import OpenOrder, OrderState, Unsent
 from trio_copy.accounts.plain import (
     PlainError,
@@ -38,6 +33,7 @@ from trio_copy.accounts.plain import (
     report_of,
     task_of,
 )
+from trio_copy.accounts.unplaced import DeadLetter, Waiting
 from trio_copy.accounts.written_positions import NO_BUNDLES, holding_of, plain_bundle, plain_holding
 from trio_copy.model.budgets import Performance
 from trio_copy.model.catalog import Catalog
@@ -133,7 +129,7 @@ def account_of(follower: FollowerId, catalog: Catalog, documents: Iterable[Plain
             document = PlainDocument("position", position_name(spot), positions.get(spot, []))
             raise _misread(follower, document, error) from error
         if len(holding.apart) > len(apart):
-            account.note_position(spot, NOTHING_HELD)  # an earlier version wrote it whole
+            note_position(account, spot, NOTHING_HELD)  # an earlier version wrote it whole
     account.recount()
     return account
 

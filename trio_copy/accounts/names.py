@@ -7,6 +7,10 @@ from trio_copy.accounts.orders import OpenOrder
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.ids import Address, TokenId, token_text
 
+Part = tuple[str, str]
+"""Kind and name of one of an account's documents."""
+MONEY: Part = ("money", "")
+
 
 def order_name(open_order: OpenOrder) -> str:
     """Name an order's document by all the ids that people may ask for."""

@@ -1,7 +1,6 @@
 """What an account answers when a task may be placed: an order with what it holds, an end with its reason, or a wait."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -16,6 +15,7 @@ from trio_copy.accounts.endings import end, refused
 from trio_copy.accounts.exits import portion, spot_of
 from trio_copy.accounts.orders import Unsent, outside_intent
 from trio_copy.accounts.settling import in_two, patient, sold_now
+from trio_copy.accounts.state import AccountState
 from trio_copy.accounts.waits import age, as_known, beside, called_off, waits_on
 from trio_copy.model.control import Mode, ModeChange
 from trio_copy.model.decisions import (
@@ -35,14 +35,11 @@ from trio_copy.model.ids import TaskId
 from trio_copy.model.orders import Order
 from trio_copy.model.units import NO_USD, Rounding, Usd
 
-if TYPE_CHECKING:
-    from trio_copy.accounts.account import Account
-
 _SELL, _UP = Side.SELL, Rounding.UP
 _MODES_AFTER_LOSS = {"close-only": Mode.REDUCE_ONLY, "halt": Mode.HALT_ALL}
 
 
-def offer(account: "Account", command: c.Offer) -> Sequence[e.Event]:
+def offer(account: AccountState, command: c.Offer) -> Sequence[e.Event]:
     """Place a task, or say why not."""
     task, at = command.task, command.at
     waits = account.waiting.get(task.task_id)
@@ -68,7 +65,7 @@ def offer(account: "Account", command: c.Offer) -> Sequence[e.Event]:
     return _entry(account, task, (), command)
 
 
-def refuse(account: "Account", command: c.Refuse) -> Sequence[e.Event]:
+def refuse(account: AccountState, command: c.Refuse) -> Sequence[e.Event]:
     """End a task that shall not be placed; an exit still calls off what waits of its leader's entries."""
     if account.knows(command.task):
         return ()
@@ -76,7 +73,7 @@ def refuse(account: "Account", command: c.Refuse) -> Sequence[e.Event]:
     return (*_before_exit(account, task, command.at), *changes, *end(account, task, command.outcome, command.at))
 
 
-def _before_exit(account: "Account", task: CopyTask, at: float) -> list[e.Event]:
+def _before_exit(account: AccountState, task: CopyTask, at: float) -> list[e.Event]:
     """Call off what rests of an exit's token."""
     return [
         event
@@ -85,7 +82,7 @@ def _before_exit(account: "Account", task: CopyTask, at: float) -> list[e.Event]
     ]
 
 
-def _entry(account: "Account", task: CopyTask, members: tuple[TaskId, ...], command: c.Offer) -> Sequence[e.Event]:
+def _entry(account: AccountState, task: CopyTask, members: tuple[TaskId, ...], command: c.Offer) -> Sequence[e.Event]:
     verdict = _allowed(account, task, command)
     if isinstance(verdict, Reason):
         return _denied(account, task, verdict, command)
@@ -93,7 +90,7 @@ def _entry(account: "Account", task: CopyTask, members: tuple[TaskId, ...], comm
     return (e.Placed(order, task, command.at, cost, members, intent),)
 
 
-def _denied(account: "Account", task: CopyTask, why: Reason, command: c.Offer) -> Sequence[e.Event]:
+def _denied(account: AccountState, task: CopyTask, why: Reason, command: c.Offer) -> Sequence[e.Event]:
     """End an entry; what was lost may set the follower's mode."""
     ends, caps = end(account, task, refused(why), command.at), command.settings.caps
     mode = _MODES_AFTER_LOSS.get(caps.on_breach) if why.code is Code.LOSS_LIMIT else None
@@ -103,7 +100,7 @@ def _denied(account: "Account", task: CopyTask, why: Reason, command: c.Offer) -
     return (*ends, e.ModeSet(change=change))
 
 
-def _entry_in_company(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
+def _entry_in_company(account: AccountState, task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
     """Place an entry together with what else may go out with it, or let it wait until it is enough."""
     size, at = command.settings.size, command.at
     company = _company(account, task, command)
@@ -121,7 +118,7 @@ def _entry_in_company(account: "Account", task: CopyTask, command: c.Offer) -> S
     )
 
 
-def _company(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyTask]:
+def _company(account: AccountState, task: CopyTask, command: c.Offer) -> list[CopyTask]:
     """Return the entries that may go out in a task's order; with `accumulate` also those that are late by themselves."""
     accumulates = command.settings.size.minimum_policy == "accumulate"
     return [
@@ -135,12 +132,14 @@ def _company(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyT
     ]
 
 
-def _suspended(account: "Account", task: CopyTask) -> bool:
+def _suspended(account: AccountState, task: CopyTask) -> bool:
     waits = account.waiting.get(task.task_id)
     return waits is not None and waits.suspended
 
 
-def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[CopyTask, Order, Usd, OrderIntent] | Reason:
+def _allowed(
+    account: AccountState, task: CopyTask, command: c.Offer
+) -> tuple[CopyTask, Order, Usd, OrderIntent] | Reason:
     """Return an entry, whose key names its order, with the most that it may cost and what it is made of, or what forbids it."""
     settings, fee, caps = command.settings, command.market.fee, command.settings.caps
     if settings.size.minimum_policy != "accumulate" and below_minimum(task.intent, settings.size):
@@ -166,7 +165,7 @@ def _allowed(account: "Account", task: CopyTask, command: c.Offer) -> tuple[Copy
     return over or (task, order, cost, intent)
 
 
-def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
+def _exit(account: AccountState, task: CopyTask, command: c.Offer) -> Sequence[e.Event]:
     """Place an exit; where there is no room for all that wait, those of its position go out with it.
 
     What rests of its token is called off first, and it sells what came of that: until this is proven, it is not placed.
@@ -204,7 +203,7 @@ def _exit(account: "Account", task: CopyTask, command: c.Offer) -> Sequence[e.Ev
     return (*changes, e.Placed(order, part, at, NO_USD, together.members, intent), *later, *members)
 
 
-def _wait_for_shares(account: "Account", task: CopyTask, at: float) -> Sequence[e.Event]:
+def _wait_for_shares(account: AccountState, task: CopyTask, at: float) -> Sequence[e.Event]:
     """Let an exit wait until what it sells has settled; offered again too early, nothing changes.
 
     It was in hand and has ended no process: however many end until it settles, it is not to blame for them.
@@ -215,7 +214,7 @@ def _wait_for_shares(account: "Account", task: CopyTask, at: float) -> Sequence[
     return (evolve(waits_on(account, task, at), tries=0),)
 
 
-def _leaving_too(account: "Account", task: CopyTask, command: c.Offer) -> list[CopyTask]:
+def _leaving_too(account: AccountState, task: CopyTask, command: c.Offer) -> list[CopyTask]:
     """Return the exits that may go out in a task's order."""
     return [
         other
@@ -227,14 +226,14 @@ def _leaving_too(account: "Account", task: CopyTask, command: c.Offer) -> list[C
     ]
 
 
-def _unsent(account: "Account", task: CopyTask) -> Unsent | None:
+def _unsent(account: AccountState, task: CopyTask) -> Unsent | None:
     """Return the last order of a task that waits, where that may go again."""
     waits = account.waiting.get(task.task_id)
     return None if waits is None else waits.unsent
 
 
 def _prepared(
-    account: "Account", task: CopyTask, intent: OrderIntent, command: c.Offer
+    account: AccountState, task: CopyTask, intent: OrderIntent, command: c.Offer
 ) -> tuple[CopyTask, Order] | Reason:
     """Return the frozen order of an intent, with the task whose key names it, or why it cannot be sent.
 

@@ -5,25 +5,21 @@ that are there; of what is missing, another task is made, which waits durably as
 each order belongs to one task still, and each task ends once.
 """
 
-from typing import TYPE_CHECKING
-
 from attrs import evolve
 
 from trio_copy.accounts.budgets import Spot
 from trio_copy.accounts.exits import spot_of
+from trio_copy.accounts.state import AccountState
 from trio_copy.model.decisions import CopyTask, OrderIntent, Outcome, never_settled, too_late
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import rest_id
 from trio_copy.model.orders import Settlement
 from trio_copy.model.units import NO_SHARES, Rounding, Shares
 
-if TYPE_CHECKING:
-    from trio_copy.accounts.account import Account
-
 _BUY, _PENDING = Side.BUY, Settlement.PENDING
 
 
-def unsettled(account: "Account", spot: Spot) -> Shares:
+def unsettled(account: AccountState, spot: Spot) -> Shares:
     """Return what was bought at a spot and is not on the chain: it may be held, and cannot be sold yet."""
     return sum(
         (
@@ -39,7 +35,7 @@ def unsettled(account: "Account", spot: Spot) -> Shares:
     )
 
 
-def sold_now(account: "Account", spot: Spot, wanted: Shares, minimum: Shares) -> Shares:
+def sold_now(account: AccountState, spot: Spot, wanted: Shares, minimum: Shares) -> Shares:
     """Return how many of the shares that an exit wants to sell it sells at once; none where it waits for all of them.
 
     What is left for later is no less than the venue sells at least, or it could never be sold.
@@ -71,7 +67,7 @@ def patient(task: CopyTask, settle_s: float) -> CopyTask:
     return evolve(task, deadline=max(task.deadline, task.signal.block_time + settle_s))
 
 
-def late(account: "Account", task: CopyTask, now: float) -> Outcome:
+def late(account: AccountState, task: CopyTask, now: float) -> Outcome:
     """Say how a task ends whose deadline has passed; of an exit that waited for shares to settle, that this is why."""
     spot = spot_of(task)
     missing = unsettled(account, spot)

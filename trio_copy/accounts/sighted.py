@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from trio_copy.accounts.plain import Plain, PlainError, first, number_of
+from trio_copy.model.books import Quote
 from trio_copy.model.ids import TaskId
-from trio_copy.model.orders import Quote
 from trio_copy.model.sightings import LOOKS_S, Allotment, Look, Looks, Sighting
 from trio_copy.model.units import Micro, Price, Shares, Usd
 

@@ -1,7 +1,6 @@
 """What waits durably in an account: for its time, for company, or for its signal to be mined again."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -9,21 +8,19 @@ from trio_copy.accounts import commands as c
 from trio_copy.accounts import events as e
 from trio_copy.accounts.endings import end
 from trio_copy.accounts.exits import call_off, leaves_entry, spot_of
+from trio_copy.accounts.state import AccountState
 from trio_copy.model.decisions import CopyTask, End, Outcome, leader_left, never_enough, retracted
 from trio_copy.model.fills import Kind, Side
 from trio_copy.model.ids import SignalId, TaskId
 
-if TYPE_CHECKING:
-    from trio_copy.accounts.account import Account
 
-
-def as_known(account: "Account", task: CopyTask) -> CopyTask:
+def as_known(account: AccountState, task: CopyTask) -> CopyTask:
     """Return what is left of a task: an exit may have made it smaller, or an attempt of it may be over."""
     waits = account.waiting.get(task.task_id)
     return task if waits is None else waits.task
 
 
-def beside(account: "Account", task: CopyTask, resting: Sequence[CopyTask]) -> list[CopyTask]:
+def beside(account: AccountState, task: CopyTask, resting: Sequence[CopyTask]) -> list[CopyTask]:
     """Return what else of a task's leader and token is not placed, oldest first: of `resting` what is not durable yet."""
     spot = spot_of(task)
     waiting = [waits.task for waits in account.waiting.values() if spot_of(waits.task) == spot]
@@ -32,7 +29,7 @@ def beside(account: "Account", task: CopyTask, resting: Sequence[CopyTask]) -> l
     return sorted(found.values(), key=age)
 
 
-def waits_on(account: "Account", task: CopyTask, at: float, *, until: float | None = None) -> e.Waits:
+def waits_on(account: AccountState, task: CopyTask, at: float, *, until: float | None = None) -> e.Waits:
     """Let a task wait on as it did; `until` is how long for company where that was not said yet."""
     known = account.waiting.get(task.task_id)
     if known is None:
@@ -48,7 +45,7 @@ def waits_on(account: "Account", task: CopyTask, at: float, *, until: float | No
 
 
 def called_off(
-    account: "Account", task: CopyTask, resting: Sequence[CopyTask], at: float
+    account: AccountState, task: CopyTask, resting: Sequence[CopyTask], at: float
 ) -> tuple[CopyTask, Sequence[e.Event]]:
     """Take a leader's exit from the entries that are not bought yet, in proportion; what is left of the exit."""
     if not (account.waiting or resting):
@@ -71,7 +68,7 @@ def called_off(
     return evolve(task, intent=intent), events
 
 
-def suspend(account: "Account", signal: SignalId, *, suspended: bool, at: float) -> Sequence[e.Event]:
+def suspend(account: AccountState, signal: SignalId, *, suspended: bool, at: float) -> Sequence[e.Event]:
     """Suspend what waits of a signal, or let it go on."""
     return tuple(
         evolve(waits_on(account, waits.task, at), suspended=suspended)
@@ -80,7 +77,7 @@ def suspend(account: "Account", signal: SignalId, *, suspended: bool, at: float)
     )
 
 
-def take_up(account: "Account", command: c.Try) -> Sequence[e.Event]:
+def take_up(account: AccountState, command: c.Try) -> Sequence[e.Event]:
     """Count a try of what waits; one too many makes it a dead letter."""
     waits = account.waiting.get(command.task)
     if waits is None:
@@ -93,7 +90,7 @@ def take_up(account: "Account", command: c.Try) -> Sequence[e.Event]:
     return (evolve(waits_on(account, waits.task, command.at), tries=waits.tries + 1),)
 
 
-def tick(account: "Account", command: c.Tick) -> Sequence[e.Event]:
+def tick(account: AccountState, command: c.Tick) -> Sequence[e.Event]:
     """End what has waited in vain, and forget what nobody can ask about any more."""
     at = command.at
     events: list[e.Event] = []

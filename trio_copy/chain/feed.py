@@ -4,6 +4,10 @@ from attrs import frozen
 
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 
+SCAN = "scan"
+GLANCE = "glance"
+"""Who brings what was read ahead of its turn: no subscription, and not yet the scan."""
+
 
 @frozen
 class SeenLog:

@@ -9,24 +9,26 @@ audited at the next re-scans, because an empty answer for a range cannot be told
 was read. After a failure of nodes it is tried again at growing times, and what was read before it is not read again.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from trio_copy.chain.agreement import Agreement
 from trio_copy.chain.ancestry import Ancestry
-from trio_copy.chain.audits import Audit, Audits
+from trio_copy.chain.arming import HOPELESS_WINDOWS, starting_block
+from trio_copy.chain.audits import Audits
 from trio_copy.chain.backfill import RangeReader
 from trio_copy.chain.endpoints import EndpointPool
-from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog, TooDeep
+from trio_copy.chain.feed import Armed, FeedItem, TooDeep
 from trio_copy.chain.fetch import LogFetcher
 from trio_copy.chain.filters import FilterBoard
+from trio_copy.chain.gaps import Gaps
 from trio_copy.chain.pacing import Growing, spread
 from trio_copy.chain.removals import Removals
+from trio_copy.chain.rescan import Rescan
+from trio_copy.chain.scan_line import ScanLine
 from trio_copy.chain.troubles import Troubles
 from trio_copy.chain.window import BlockWindow
 from trio_copy.clock import WallClock
@@ -36,15 +38,9 @@ from trio_copy.model.counts import counted
 from trio_copy.model.ids import Hash32
 from trio_copy.model.logs import BlockRef, Checkpoint, RawLog
 
-SCAN = "scan"
-GLANCE = "glance"
-"""Who brings what was read ahead of its turn: no subscription, and not yet the scan."""
 _SCAN_FAILED = "scan-failed"
 _RETRY_S = 0.2
 _LONGEST_RETRY_S = 5.0
-_GLANCES_KEPT = 64
-_HOPELESS_WINDOWS = 10
-"""A node that is so many windows behind the checkpoint does not come to it while somebody waits."""
 
 
 @define(eq=False)
@@ -66,25 +62,18 @@ class Scanner:
     agreement: Agreement = field(init=False)
     not_armed: str = ""
     """Why arming failed last; empty before it was tried, and once it went well."""
-    late_logs: int = 0
     reorgs: int = 0
     deepest_reorg: int = 0
-    _audits: Audits = field(factory=Audits)
-    _rescanned_to: int = -1
-    _base: int = -1
-    """The block below the first one that the window has read."""
     _removals: Removals = field(init=False)
     _troubles: Troubles = field(init=False)
     _retries: Growing = field(factory=lambda: Growing(_RETRY_S, _LONGEST_RETRY_S))
     _ancestry: Ancestry = field(init=False)
-    _glanced: deque[Hash32] = field(factory=lambda: deque(maxlen=_GLANCES_KEPT))
-    _rescan_at: int | None = None
-    """Where a re-scan that failed goes on."""
     _armed: bool = False
     """Whether it was ever known where to start."""
     _dispute_muted_until: float = -float("inf")
-    _scanned_filters: int = 0
-    """Version of the filters that the window was last read with."""
+    _line: ScanLine = field(init=False)
+    _gaps: Gaps = field(init=False)
+    _rescan: Rescan = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.window = BlockWindow(self.settings.window_blocks)
@@ -94,6 +83,32 @@ class Scanner:
         self._ancestry = Ancestry(self.pool, 4 * self.settings.window_blocks)
         self._troubles = Troubles(self.on_trouble)
         self.agreement = Agreement(self.pool, self.wall, self.settings.window_blocks)
+        audits = Audits()
+        self._line = ScanLine(self.send, self.pool, self.wall)
+        self._gaps = Gaps(
+            pool=self.pool,
+            window=self.window,
+            fetch=self.fetch,
+            ranges=self.ranges,
+            agreement=self.agreement,
+            audits=audits,
+            line=self._line,
+            on_trouble=self.on_trouble,
+        )
+        self._rescan = Rescan(
+            board=self.board,
+            window=self.window,
+            ranges=self.ranges,
+            removals=self._removals,
+            audits=audits,
+            line=self._line,
+            on_trouble=self.on_trouble,
+        )
+
+    @property
+    def late_logs(self) -> int:
+        """How many logs only a re-scan found."""
+        return self._rescan.late_logs
 
     async def arm(self, checkpoint: Checkpoint | None, shards: set[int] | None = None) -> None:
         """Decide where the story of some shards starts: below the stored checkpoint, or at the head when there is none.
@@ -110,7 +125,7 @@ class Scanner:
                 await trio.sleep(_RETRY_S)
                 continue
             try:
-                start = await self._starting_block(checkpoint)
+                start = await starting_block(checkpoint, self.agreement, self.pool, self.settings.window_blocks)
                 break
             except ChainError as error:
                 if isinstance(error, CheckpointAhead) and not self._armed:
@@ -121,8 +136,8 @@ class Scanner:
         self.not_armed = ""
         self._went_well("arm-failed")
         self._armed = True
-        self._restart(start)
-        self._scanned_filters, self._rescanned_to = self.board.version, start.number
+        self.window.restart(start)
+        self._rescan.armed(start)
         await self.send.send(Armed(start, shards, checkpoint))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
@@ -139,7 +154,7 @@ class Scanner:
                     self.pool.rescan_wanted = False
                     next_rescan = trio.current_time() + self.settings.rescan_every_s
                     try:
-                        await self._rescan()
+                        await self._rescan.run()
                     except ChainError:
                         self.pool.rescan_wanted = True
                         raise
@@ -147,7 +162,7 @@ class Scanner:
                 await self._failed(_SCAN_FAILED, error)
                 await self.pool.wait_live()
                 self.pool.announce_again()
-                await self._glance()
+                await self._gaps.glance()
             else:
                 self._went_well(_SCAN_FAILED)
 
@@ -184,7 +199,7 @@ class Scanner:
                 )
                 self._troubles.note("false-removal", source, detail, trio.current_time())
             for log in found:
-                await self._emit(log)
+                await self._line.emit(log)
 
     async def _follow_all(self, heads: Sequence[BlockRef]) -> None:
         """Follow each announced head; one that leads nowhere, or is made up, does not stand in the way of the others."""
@@ -200,34 +215,12 @@ class Scanner:
             # Another head led forward: one node's bad head, or one that is made up, must not make the good ones wait.
             self._troubles.note(_SCAN_FAILED, "", str(failure), trio.current_time())
 
-    async def _starting_block(self, checkpoint: Checkpoint | None) -> BlockRef:
-        head = await self.agreement.head()
-        self.agreement.start(head)
-        if checkpoint is None:
-            return head
-        ahead = checkpoint.number - head.number
-        best = max((endpoint.head.number for endpoint in self.pool.live if endpoint.head is not None), default=-1)
-        if checkpoint.number - max(best, head.number) > _HOPELESS_WINDOWS * self.settings.window_blocks:
-            raise CheckpointAhead(
-                f"the checkpoint {checkpoint.number} is {counted(ahead, 'block')} ahead of the nodes, whose head is {head.number}: "
-                "use a node that is in step, or start with --from-head; what was traded in between is then not copied"
-            )
-        if ahead > 0:
-            raise ChainError(
-                f"the node's head {head.number} is behind the checkpoint {checkpoint.number}; "
-                "wait for it, or start with --from-head"
-            )
-        # The window below the checkpoint is read again: nodes answered [] for blocks that they had not indexed yet, and
-        # a reorg may have happened while nobody looked. The gate drops the doubles. Where the story began is kept.
-        below = max(0, checkpoint.armed_at, checkpoint.number - self.settings.window_blocks)
-        return await self.agreement.at(below)
-
     async def _follow(self, head: BlockRef) -> None:
         tip, oldest = self.window.tip, self.window.oldest
         if tip is None or oldest is None or head.hash in self.window:
             return
         if head.number < oldest.number:
-            if oldest.number - head.number > _HOPELESS_WINDOWS * self.settings.window_blocks:
+            if oldest.number - head.number > HOPELESS_WINDOWS * self.settings.window_blocks:
                 self._disputed(head, f"is far below {tip.number}; if that was a lie, start again with --from-head")
             return
         if not await self.agreement.allows(tip, head):
@@ -276,13 +269,13 @@ class Scanner:
 
     async def _retract_above(self, ancestor: Hash32) -> None:
         blocks, logs = self.window.cut(ancestor)
-        self._rescan_at = None
+        self._rescan.begin_anew()
         self.reorgs += 1
         self.deepest_reorg = max(self.deepest_reorg, len(blocks))
         if logs:  # or none of ours was in them: nobody has to look
             self.on_trouble("reorg", f"{counted(len(blocks), 'block')} taken back, {counted(len(logs), 'log')}")
         for log in logs:
-            await self._emit(log, removed=True)
+            await self._line.emit(log, removed=True)
 
     async def _start_over(self, head: BlockRef) -> bool:
         """Begin again below the window, for a head that shares no block with it. False when nobody confirms the head."""
@@ -293,14 +286,14 @@ class Scanner:
             "reorg-too-deep", f"no common block within {self.settings.window_blocks} blocks of {tip.number}"
         )
         for log in self.window.take_all():
-            await self._emit(log, removed=True)
+            await self._line.emit(log, removed=True)
         await self.send.send(TooDeep(head))
         base = await self.agreement.at(max(0, oldest.number - 1))
-        self._restart(base)
+        self.window.restart(base)
         return head.number - base.number <= self.settings.window_blocks or await self._catch_up(base, head)
 
     async def _catch_up(self, tip: BlockRef, head: BlockRef) -> bool:
-        """Read a gap wider than the window in ranges, up to where the window takes over.
+        """Read a gap wider than the window, up to where the window takes over.
 
         When the tip itself is no longer on the chain, the window is walked back first. False when nobody confirms that.
         """
@@ -312,47 +305,8 @@ class Scanner:
             if ancestor is None:
                 return await self._start_over(head)
             await self._retract_above(ancestor)
-        start = self.window.tip or tip
-        stop = head.number - self.settings.window_blocks // 2
-        # A head that is made up ends here: nobody knows a block so far ahead.
-        reached = await self.agreement.at(stop)
-        audit = self._audit_from(start, stop)
-        while start.number < stop:
-            end, logs = await self.ranges.piece(start.number + 1, stop)
-            last = reached
-            if end < stop:
-                last = await self.agreement.at(end)
-            for log in logs:
-                await self._emit(log)
-            # Piece by piece, so that what was read is not read again when the next one fails.
-            audit.extend(end, (log.name for log in logs))
-            self._restart(last)
-            await self._seal(last)
-            start = last
-            await self._glance()
+        await self._gaps.read(self.window.tip or tip, head)
         return True
-
-    async def _glance(self) -> None:
-        """Read the newest blocks while a gap is being read, or cannot be, as if subscriptions had brought them: they cannot wait.
-
-        They are sealed in their turn, and retracted when the chain turns out to have passed them by.
-        """
-        for head in self.pool.announced:
-            if head.hash in self._glanced:
-                continue
-            self._glanced.append(head.hash)
-            with suppress(ChainError):
-                for log in await self.fetch.block_logs(head):
-                    await self.send.send(SeenLog(log, GLANCE, self.wall()))
-
-    def _audit_from(self, start: BlockRef, stop: int) -> Audit:
-        """Begin to audit a gap, or go on: the window is given up for it."""
-        oldest = self.window.oldest or start
-        audit = self._audits.gap(start) if oldest == start else None
-        if audit is None:
-            self.on_trouble("backfill", f"blocks {start.number + 1} to {stop}")
-            audit = self._audits.open_gap(max(oldest.number, self._base + 1), start, self.window.known())
-        return audit
 
     async def _youngest_known(self, tip: BlockRef) -> Hash32 | None:
         for number in range(tip.number - 1, tip.number - self.settings.window_blocks, -1):
@@ -366,57 +320,8 @@ class Scanner:
     async def _read_block(self, block: BlockRef) -> None:
         logs = await self.fetch.block_logs(block)
         dropped = self.window.append(block)
-        if dropped is not None and dropped[0].number > max(self._rescanned_to, self._base):
-            self._audits.fell_out(*dropped)
+        if dropped is not None:
+            self._rescan.fell_out(*dropped)
         for log in self.window.note(logs):
-            await self._emit(log)
-        await self._seal(block)
-
-    def _restart(self, base: BlockRef) -> None:
-        """Begin the window anew on a block that it does not read itself."""
-        self.window.restart(base)
-        self._base = base.number
-
-    async def _seal(self, block: BlockRef) -> None:
-        self.pool.followed = block
-        await self.send.send(Sealed(block))
-
-    async def _rescan(self) -> None:
-        oldest, tip = self.window.oldest, self.window.tip
-        if oldest is None or tip is None:
-            return
-        version = self.board.version
-        widened = self._scanned_filters != version
-        first = max(oldest.number, self._base + 1)
-        at = first if widened or self._rescan_at is None else max(first, self._rescan_at)
-        while at <= tip.number:
-            end, found = await self.ranges.piece(at, tip.number)
-            for log in self.window.note(found):
-                if not widened and log.name not in self._removals.forgotten:
-                    self._late(log)
-                await self._emit(log)
-            self._rescan_at = at = end + 1
-        self._rescan_at = None
-        self._removals.forgotten.clear()
-        self._scanned_filters, self._rescanned_to = version, tip.number
-        self._audits.rescanned()
-        for audit in list(self._audits.open):
-            await self._check(audit)
-
-    async def _check(self, audit: Audit) -> None:
-        at = audit.start if audit.at is None else audit.at
-        while at <= audit.stop:
-            end, logs = await self.ranges.piece(at, audit.stop)
-            for log in audit.note(logs):
-                self._late(log)
-                await self._emit(log)
-            audit.at = at = end + 1
-        if audit.read():
-            self._audits.open.remove(audit)
-
-    def _late(self, log: RawLog) -> None:
-        self.late_logs += 1
-        self.on_trouble("late-log", f"block {log.block_number}, tx {log.tx_hash}")
-
-    async def _emit(self, log: RawLog, *, removed: bool = False) -> None:
-        await self.send.send(SeenLog(evolve(log, removed=removed), SCAN, self.wall()))
+            await self._line.emit(log)
+        await self._line.seal(block)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from trio_copy.chain.scanner import GLANCE, SCAN
+from trio_copy.chain.feed import GLANCE, SCAN
 
 _BLOCKS_KEPT = 256
 _MEMORY_S = 600.0

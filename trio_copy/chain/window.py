@@ -20,6 +20,8 @@ class BlockWindow:
     """A chain of at most `size` blocks, each the parent of the next."""
 
     size: int
+    base: int = -1
+    """The number of the block that it was started from last: nobody has read that one here."""
     _blocks: dict[int, _Held] = field(factory=dict)
     _by_hash: dict[Hash32, int] = field(factory=dict)
 
@@ -52,10 +54,11 @@ class BlockWindow:
         return dropped.block, set(dropped.logs)
 
     def restart(self, block: BlockRef) -> None:
-        """Forget everything and start from a block."""
+        """Forget everything and start from a block, which is not read itself."""
         self._blocks.clear()
         self._by_hash.clear()
         self.append(block)
+        self.base = block.number
 
     def cut(self, ancestor: Hash32) -> tuple[list[BlockRef], list[RawLog]]:
         """Take back every block above an ancestor, newest first, with the logs that were passed on from them."""

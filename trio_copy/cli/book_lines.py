@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from trio_copy.accounts.telling import OrderEnd
+from trio_copy.model.books import Quote
 from trio_copy.model.fills import Side
-from trio_copy.model.orders import Quote
 from trio_copy.model.sightings import LOOKS_S, Allotment, Look, Looks, Sighting
 from trio_copy.model.units import Rounding
 

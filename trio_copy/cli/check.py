@@ -40,7 +40,7 @@ def check(
     settings = plan.settings
     imported = _look_into(plan, conf, connect=connect)
     if settings.devnet is not None and settings.devnet.faults:
-        from trio_copy.cli.world import check_script  # only here: it brings a node and a market along
+        from trio_copy.cli.open_world import check_script  # only here: it brings a node and a market along
 
         check_script(settings.devnet)
     leaders = {follow.leader for follow in (*settings.follows(), *imported)}

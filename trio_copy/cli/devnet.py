@@ -8,10 +8,10 @@ import trio
 from cyclopts import Parameter
 
 from trio_copy.cli.durations import Duration, Time
+from trio_copy.cli.open_world import open_scripted_devnet
 from trio_copy.cli.opened import ConfArgument, find_plan
 from trio_copy.cli.output import out
 from trio_copy.cli.redact import Redact
-from trio_copy.cli.world import open_scripted_devnet
 from trio_copy.clock import anchored_wall_clock
 from trio_copy.config import DevnetSettings
 from trio_copy.engine.plan import Plan

@@ -10,12 +10,13 @@ import trio
 
 from trio_copy.cli.ending import expect_all_ended, left_open, summarise, why_not_armed
 from trio_copy.cli.last_resort import LastResort
+from trio_copy.cli.open_world import open_world
 from trio_copy.cli.printer import Printer
 from trio_copy.cli.session import Session
 from trio_copy.cli.standing import Standings, read_standings
 from trio_copy.cli.suggest import pasteable
 from trio_copy.cli.tending import run_service, tell_unwritten
-from trio_copy.cli.world import World, open_world
+from trio_copy.cli.world import World
 from trio_copy.clock import WallClock, anchored_wall_clock
 from trio_copy.engine.borders.calls import Calls
 from trio_copy.engine.opening import open_service

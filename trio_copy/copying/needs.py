@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from types import MappingProxyType
 
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import Catalog
 from trio_copy.model.decisions import Code, OrderIntent, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.signals import Signal
 
 FACTS: Mapping[str, str] = MappingProxyType(

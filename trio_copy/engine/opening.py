@@ -24,7 +24,8 @@ from trio_copy.engine.seams import Seams
 from trio_copy.engine.sending.news import News
 from trio_copy.engine.service import Service
 from trio_copy.engine.supervisor import Backoff
-from trio_copy.engine.wiring import Opened, whose, wire
+from trio_copy.engine.wiring.opened import Opened, whose
+from trio_copy.engine.wiring.wire import wire
 from trio_copy.model.counts import counted
 from trio_copy.model.orders import SignatureType
 from trio_copy.ports import Books, ExecutorContext, MarketsContext, Nodes, Quotes, Store, StoreContext

@@ -28,11 +28,12 @@ from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.gate.gate import Gate
 from trio_copy.engine.housekeeping import Housekeeping
 from trio_copy.engine.intake import Intake
+from trio_copy.engine.overview import Overview
 from trio_copy.engine.owning.holder import Holder
 from trio_copy.engine.owning.keeper import Keeper
 from trio_copy.engine.owning.sole_owner import SoleOwner
-from trio_copy.engine.owning.taking_over import open_tasks
 from trio_copy.engine.plan import Plan
+from trio_copy.engine.reloading import Reloading
 from trio_copy.engine.seams import Seams
 from trio_copy.engine.sending.execution import Execution
 from trio_copy.engine.sending.exit_rules import ExitRules
@@ -40,13 +41,13 @@ from trio_copy.engine.sending.modes import ModeBoard
 from trio_copy.engine.sending.reconciler import Reconciler
 from trio_copy.engine.sending.workers import run_workers
 from trio_copy.engine.shards.lanes import Lanes
-from trio_copy.errors import ConfigError, LeaseLost, RestartBudgetExhausted
+from trio_copy.errors import LeaseLost, RestartBudgetExhausted
 from trio_copy.model.control import Mode
 from trio_copy.model.counts import counted
 from trio_copy.model.decisions import Code, End, Outcome, Reason
 from trio_copy.ports import Store
 from trio_copy.signing.signers import OpenSigners
-from trio_copy.telemetry.status import EndpointStatus, Phase, Status
+from trio_copy.telemetry.status import Phase, Status
 
 _LEAVE_S = 2.0
 """How long an end may take to leave the store and give its shards up; after that they run out by themselves."""
@@ -73,6 +74,8 @@ class Service:
     exit_rules: ExitRules
     intake: Intake
     housekeeping: Housekeeping
+    overview: Overview
+    reloading: Reloading
     owner: Keeper | SoleOwner
     """Leases the shards of a store that several instances share, or the only one."""
     quarantine: Counter[str]
@@ -136,14 +139,6 @@ class Service:
         await self.owner.enter()
         await self.housekeeping.load_positions()
         await self.intake.narrow_anew()
-
-    def _count_open_tasks(self) -> int:
-        """Count the tasks that have not ended: each is in a lane, waits in an account, has an order, or is a dead letter."""
-        tasks = {queued.task.task_id for lanes in self.lanes.values() for queued in lanes.unplaced}
-        for shard in self.holder.shards.values():
-            for account in shard.accounts.values():
-                tasks |= open_tasks(account)
-        return len(tasks)
 
     async def _run(  # noqa: ASYNC128  the intake calls started()
         self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]
@@ -251,47 +246,7 @@ class Service:
 
     def status(self) -> Status:
         """Take one look at everything; after the end, what there was then."""
-        if self._last is not None:
-            return self._last
-        ages = [trio.current_time() - endpoint.head_at for endpoint in self.pool.endpoints if endpoint.heads_seen]
-        sealed, reader, watch = self.gate.sealed, self.gate.reader, self.housekeeping.market_watch
-        return Status(
-            name=self.plan.settings.engine.name,
-            trading=self.plan.settings.engine.mode,
-            mode=self.mode.engine.mode.value,
-            shard="1/1" if self.keeper is None else self.keeper.label,
-            block=None if sealed is None else sealed.number,
-            feed_age_s=min(ages, default=None),
-            endpoints=tuple(
-                EndpointStatus(
-                    name=endpoint.name,
-                    live=endpoint.session is not None and not endpoint.unreadable,
-                    head=None if endpoint.head is None else endpoint.head.number,
-                    connects=endpoint.connects,
-                    first=reader.first_by[endpoint.name],
-                    last_error=self.plan.redactor.redact(endpoint.last_error),
-                )
-                for endpoint in self.pool.endpoints
-            ),
-            leaders=len(self.book.leaders),
-            follows=len(self.book),
-            queued=sum(lanes.unplaced.waiting for lanes in self.lanes.values()) + len(self.gate.undecided or ()),
-            peak=max((lanes.unplaced.peak for lanes in self.lanes.values()), default=0),
-            suspended=sum(lanes.unplaced.suspended for lanes in self.lanes.values()),
-            dead=sum(len(account.dead) for shard in self.holder.shards.values() for account in shard.accounts.values()),
-            busy=sum(execution.busy for execution in self.executions.values()),
-            unknown=self.reconciler.unknown,
-            left=self._count_open_tasks(),
-            late_logs=self.scanner.late_logs,
-            reorgs=self.scanner.reorgs,
-            quarantined=self.quarantine.total(),
-            left_out={} if watch is None else dict(watch.asks.left_out.counts),
-            ready=self.watchdogs.ready,
-            halted=self.watchdogs.why_halted,
-            phase=self.phase,
-            armed=None if self.signers is None else tuple(sorted(self.signers.armed(self.seams.wall()))),
-            watches=self.watchdogs.watches,
-        )
+        return self.overview.status(self.phase) if self._last is None else self._last
 
     async def apply(self, settings: Settings) -> list[str]:
         """Take over the follows and followers of a reloaded configuration; returns what needs a restart instead.
@@ -299,39 +254,7 @@ class Service:
         Raises:
             ConfigError: a follower wants an executor that does not run; nothing was changed.
         """
-        new, old = settings.terms(), self.plan.settings
-        unknown = {name for name in (f.executor for f in new.followers.values()) if name not in self.executions}
-        if unknown:
-            raise ConfigError(
-                [f"executor {name} is not running, and only a restart starts it" for name in sorted(unknown)]
-            )
-        keys = () if self.signers is None else self.signers.by_name
-        unopened = [name for name in settings.live_wallets() if name not in keys]
-        if unopened:
-            raise ConfigError(
-                [f"the key of wallet {name} is not open, and only a restart opens it" for name in unopened]
-            )
-        # Tasks of followers that left the file may still be under way: their accounts stay known.
-        new.followers.named = {**self.book.terms.followers.named, **new.followers.named}
-        await self.housekeeping.reload_follows(settings, new)
-        parts = (
-            "engine",
-            "chain",
-            "endpoint",
-            "plugins",
-            "devnet",
-            "anvil",
-            "shards",
-            "executor",
-            "store",
-            "decoder",
-            "markets",
-            "signing",
-        )
-        changed = [part for part in parts if getattr(old, part) != getattr(settings, part)]
-        # What is signed at most was shown to whoever armed it: it changes with a restart, and never by a reload.
-        changed += ["wallet"] if old.live_wallets() != settings.live_wallets() else []
-        return [*changed, "fleet"] if old.live_fleets() != settings.live_fleets() else changed
+        return await self.reloading.apply(settings)
 
     async def _run_stages(  # noqa: ASYNC128  the intake calls started()
         self, task_status: trio.TaskStatus[None], gave_up: list[RestartBudgetExhausted]

@@ -3,8 +3,20 @@
 from attrs import frozen
 
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Shares
+
+
+@frozen(kw_only=True)
+class Quote:
+    """The best prices of a book; None on an empty side."""
+
+    bid: Price | None
+    ask: Price | None
+    bid_shares: Shares | None = None
+    """Offered at the best bid; None where nobody tells."""
+    ask_shares: Shares | None = None
+    price: Price | None = None
+    """What one share cost, where that is all that is known: of the past, a venue tells no sides."""
 
 
 @frozen

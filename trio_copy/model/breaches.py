@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from trio_copy.model.books import Book, Level
+from trio_copy.model.books import Book, Level, Quote
 from trio_copy.model.decisions import OrderIntent, Reason
 from trio_copy.model.fees import EXPONENT_MOST
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, TokenId
-from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Settlement, Status, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, Settlement, Status, Wallet
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Micro, Price, Ratio, Shares, Usd
 
 _MOST = 1 << 62

@@ -1,19 +1,16 @@
 """An intent bound to a venue, and what became of it."""
 
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING
 
 from attrs import Factory, frozen
 
+from trio_copy.model.books import Book, Quote
 from trio_copy.model.decisions import Reason
 from trio_copy.model.fees import Fee, fee_of
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, IntentKey, OrderId, TokenId
 from trio_copy.model.units import BPS, MICRO, NO_SHARES, NO_USD, Price, Ratio, Rounding, Shares, Usd
 from trio_copy.model.values import sealed
-
-if TYPE_CHECKING:
-    from trio_copy.model.books import Book
 
 _NO_FORMULA = Ratio(0)
 _HAIR = 100
@@ -45,19 +42,6 @@ class Wallet:
 
 
 @frozen(kw_only=True)
-class Quote:
-    """The best prices of a book; None on an empty side."""
-
-    bid: Price | None
-    ask: Price | None
-    bid_shares: Shares | None = None
-    """Offered at the best bid; None where nobody tells."""
-    ask_shares: Shares | None = None
-    price: Price | None = None
-    """What one share cost, where that is all that is known: of the past, a venue tells no sides."""
-
-
-@frozen(kw_only=True)
 class Market:
     """What a venue says about one token right now."""
 
@@ -78,7 +62,7 @@ class Market:
     """What a BUY that takes and does not rest has to cost."""
     exchange: str = ""
     """Which of the venue's exchanges trades it, where it has several: v2, v2-neg-risk, v3."""
-    book: "Book | None" = None
+    book: Book | None = None
     """The book itself, where it was asked for: see `BookExecutor`."""
     terms: object = None
     """What else the executor itself has to know again in `prepare`, in a shape of its own. Never changed, and nobody else reads it."""

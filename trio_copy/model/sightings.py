@@ -1,7 +1,7 @@
 """What stood in a token's book while a copy of it was made, and what its shares were worth by the book a little later."""
 
+from trio_copy.model.books import Quote
 from trio_copy.model.ids import TaskId
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Micro, Price, Shares, Usd
 from trio_copy.model.values import value
 

@@ -8,13 +8,13 @@ from attrs import field, frozen
 
 from trio_copy.clock import WallClock
 from trio_copy.entropy import Entropy, system_entropy
-from trio_copy.model.books import Book
+from trio_copy.model.books import Book, Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.coins import Coins
 from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fleets import Fleet
 from trio_copy.model.ids import Address, ChainId, IntentKey, TokenId
-from trio_copy.model.orders import ExecutionReport, Market, Order, Quote, Wallet
+from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
 from trio_copy.model.settings import NoSettings
 from trio_copy.ports.acting import Act, ActReport, Deed, PlannedAct, Wanted
 from trio_copy.ports.doctor import Contracts, Finding

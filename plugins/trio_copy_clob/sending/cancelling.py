@@ -24,7 +24,7 @@ class Cancelling:
     address_turns: Turns
     entropy: Entropy
     stop_egress: Callable[[str], Awaitable[None]]
-    """Nothing can be called off from here, nor sent; see `Posting.stop_egress`."""
+    """Nothing can be called off from here, nor sent; see `Stopping.stop_egress`."""
 
     async def cancel(self, order: Order, signer: VenueSigner, until: float) -> None:
         """Take an order off the book, until a moment of Trio's clock; one that is gone, or held, is left as it is.

@@ -6,9 +6,9 @@ import pytest
 
 from trio_copy.accounts.copied import Copied
 from trio_copy.engine.books.fidelity import Fidelity, Group
+from trio_copy.model.books import Quote
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TaskId
-from trio_copy.model.orders import Quote
 from trio_copy.model.sightings import Look, Looks, Sighting
 from trio_copy.model.units import Price, Shares, Usd
 

@@ -12,8 +12,7 @@ from tests.builders import LEADER, POLYGON, hash_of
 from tests.engine.rig import Rig
 from tests.harness import World
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
-from trio_copy.chain.feed import Armed, FeedItem, Sealed, SeenLog
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, Armed, FeedItem, Sealed, SeenLog
 from trio_copy.config import EngineSettings
 from trio_copy.engine.gate.deciding import Deciding
 from trio_copy.engine.gate.gate import Gate, alone

@@ -19,8 +19,7 @@ from tests.engine.gate.fed import (
     take_shard,
 )
 from tests.engine.rig import on_memory, open_rig
-from trio_copy.chain.feed import Armed, Joined, Sealed
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, Armed, Joined, Sealed
 from trio_copy.engine.gate.gate import in_turn
 from trio_copy.engine.shards.tidying import tidy
 from trio_copy.model.decisions import Code

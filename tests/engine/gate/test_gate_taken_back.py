@@ -9,7 +9,7 @@ import trio.testing
 from tests.builders import usd
 from tests.engine.gate.fed import DEADLINE_S, FOLLOWERS, Stuck, begin_second_shard, bought, comes_back, gate_at
 from tests.engine.rig import Rig, on_memory, open_rig
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN
 from trio_copy.model.decisions import Code, End
 
 Clock = trio.testing.MockClock

@@ -15,8 +15,7 @@ from attrs import evolve
 from tests.builders import hash_of
 from tests.engine.gate.fed import FOLLOWERS, Feed, bought, gate_at, pause_shard, take_shard
 from tests.engine.rig import on_memory, open_rig
-from trio_copy.chain.feed import FeedItem, Joined, Sealed, SeenLog
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, FeedItem, Joined, Sealed, SeenLog
 from trio_copy.model.logs import EqualLogs, RawLog
 from trio_copy.testing.devnet import DevChain, DevTx
 

@@ -10,8 +10,7 @@ from attrs import evolve
 from tests.builders import hash_of
 from tests.engine.gate.fed import FOLLOWERS, bought, comes_back, gate_at, pause_shard, take_shard
 from tests.engine.rig import on_memory, open_rig
-from trio_copy.chain.feed import Joined, Sealed
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, Joined, Sealed
 from trio_copy.engine.shards.tidying import tidy
 from trio_copy.testing.devnet import DevChain, DevTx
 

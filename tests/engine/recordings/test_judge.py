@@ -9,13 +9,13 @@ from tests.builders import ALICE, LEADER, NOW, OTHER_LEADER, TOKEN, make_setting
 from trio_copy.engine.recordings.judge import Judge
 from trio_copy.engine.recordings.recorded_lines import Moment, SeenQuote
 from trio_copy.engine.recordings.standing import Curve
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.decisions import Code, End, Outcome, Reason, Skip
 from trio_copy.model.facts import Amounts
 from trio_copy.model.fills import Side
 from trio_copy.model.follow_settings import FollowSettings
 from trio_copy.model.ids import Address, SignalId, TaskId, TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.positions import EMPTY, EntryKind, LedgerEntry, Position
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.signals import Signal

@@ -18,10 +18,9 @@ from trio_copy.engine.recordings.recorded_lines import Told, header_line, line_o
 from trio_copy.engine.recordings.recorded_markets import RecordedMarkets, RecordingMarkets
 from trio_copy.engine.recordings.recording import Recorder, read_books, read_recording
 from trio_copy.errors import ConfigError, MarketsUnavailable
-from trio_copy.model.books import Book, Level, PricesLost, SeenPrice
+from trio_copy.model.books import Book, Level, PricesLost, Quote, SeenPrice
 from trio_copy.model.catalog import Catalog, TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.resolutions import Decided
 from trio_copy.model.units import Price, Ratio, Shares
 from trio_copy.testing.markets import MemoryMarkets

@@ -17,6 +17,7 @@ from trio_copy.engine.books.stories import stories
 from trio_copy.engine.people.requests import REFUSED, leave
 from trio_copy.engine.plan import Plan
 from trio_copy.engine.service import Service
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.control import Mode, follow_scope, follower_scope, leader_scope
 from trio_copy.model.decisions import Code, End, Outcome, Reason
@@ -26,7 +27,7 @@ from trio_copy.model.follow_settings import Execution, Leaving, Sizing
 from trio_copy.model.follows import Follow
 from trio_copy.model.ids import FollowerId, TokenId
 from trio_copy.model.layers import layer
-from trio_copy.model.orders import Market, Quote
+from trio_copy.model.orders import Market
 from trio_copy.model.positions import Position, PositionKey
 from trio_copy.model.units import NO_USD, Price, Ratio, Shares, Usd
 from trio_copy.testing.devnet import DevTx

@@ -8,8 +8,9 @@ from attrs import define, field
 
 from trio_copy.engine.sending.markets import Markets
 from trio_copy.errors import ContractBroken, OrderNotSent
+from trio_copy.model.books import Quote
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Market, Quote
+from trio_copy.model.orders import Market
 from trio_copy.model.units import NO_SHARES, Price
 
 Clock = trio.testing.MockClock

@@ -25,11 +25,10 @@ from trio_copy.engine.shards.later_looks import LaterLooks
 from trio_copy.engine.shards.stored import told_by
 from trio_copy.engine.shards.writing import Batch
 from trio_copy.errors import LeaseLost
-from trio_copy.model.books import Book, Level, SeenPrice
+from trio_copy.model.books import Book, Level, Quote, SeenPrice
 from trio_copy.model.facts import Fact, FactQuery
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.settings import NoSettings
 from trio_copy.model.sightings import Look, Looks, Sighting
 from trio_copy.model.units import Price, Shares, Usd

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from tests.builders import LEADER, NOW, OTHER_LEADER, POLYGON, make_follow
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, OrderFilledDecoder
-from trio_copy.chain.feed import SeenLog
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, SeenLog
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.gate.reader import Fact, LogReader
 from trio_copy.model.fills import Side

@@ -14,10 +14,10 @@ from trio_copy.accounts.copied import Copied
 from trio_copy.accounts.sighted import KIND as LOOKS
 from trio_copy.accounts.sighted import looks_key
 from trio_copy.engine.shards.stored import copied_by, looked_by
+from trio_copy.model.books import Quote
 from trio_copy.model.facts import Fact
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address
-from trio_copy.model.orders import Quote
 from trio_copy.model.sightings import LOOKS_S, Look, Looks
 from trio_copy.model.units import BPS, MICRO, Price, Rounding, divide
 

@@ -10,7 +10,7 @@ distribution and call, and again after a hundred and ten thousand of its kind. T
 minute entries through this executor end before they are prepared, exits go on. Texts pass the redactor. Decision 0020.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
 from typing import Any, NoReturn
@@ -19,7 +19,9 @@ import trio
 from attrs import define, evolve, field
 
 from trio_copy.config import EngineSettings
-from trio_copy.engine.borders.calls import TOLD_AT, Call, Calls, Method, NoAnswer, NotAwaitable, Whose
+from trio_copy.engine.borders.breaker import BREAKER_AT, BREAKER_S, Breaker
+from trio_copy.engine.borders.calls import Call, Calls, Method, NoAnswer, NotAwaitable, Whose
+from trio_copy.engine.borders.clean_texts import CleanTexts, raised
 from trio_copy.errors import ContractBroken, ExecutorError, OrderNotSent, OrderUncertain, ReportBroken, is_ctrl_c
 from trio_copy.model.breaches import (
     Breach,
@@ -30,7 +32,7 @@ from trio_copy.model.breaches import (
     judged,
     shown,
 )
-from trio_copy.model.decisions import OrderIntent, Reason
+from trio_copy.model.decisions import OrderIntent
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import IntentKey, OrderId, TokenId, token_text
 from trio_copy.model.orders import ExecutionReport, Market, Order, Wallet
@@ -38,12 +40,8 @@ from trio_copy.ports import Executor, JournalledExecutor
 from trio_copy.telemetry.redaction import Redactor
 
 _BUY = Side.BUY
-_LONGEST_TEXT = 300
-_KINDS = 256
 _LEAST_S = 1.0
 """A send is waited for so long at least, however soon its task's deadline is: given up at once, it would be unproven for nothing."""
-_BREAKER_AT = 3
-_BREAKER_S = 60.0
 _REMEMBERED = 20_000
 """Orders whose ids are known, so that no second one goes out under the same."""
 
@@ -71,14 +69,13 @@ class Contract:
     _submit: Call = field(init=False)
     _find: Call = field(init=False)
     _cancel: Call = field(init=False)
-    _told: Counter[tuple[str, str]] = field(factory=Counter)
-    _in_a_row: Counter[str] = field(factory=Counter)
-    """Breaches since the last good answer, by call."""
-    _open_until: float = field(default=0.0)
-    """Until when the breaker is open, by Trio's clock."""
+    _texts: CleanTexts = field(init=False)
+    _breaker: Breaker = field(init=False)
     _prepared: OrderedDict[OrderId, IntentKey] = field(factory=OrderedDict)
 
     def __attrs_post_init__(self) -> None:
+        self._texts = CleanTexts(self.redactor)
+        self._breaker = Breaker(texts=self._texts, on_alert=self.on_alert)
         self._market, self._prepare, self._lane, self._submit, self._find, self._cancel = (
             self.calls.of(self.whose, name) for name in ("market", "prepare", "lane", "submit", "find", "cancel")
         )
@@ -114,14 +111,14 @@ class Contract:
         except NoAnswer as slow:
             raise OrderNotSent(f"{call}: {slow}") from None
         except OrderUncertain as error:
-            self._break(call, _raised(error))
+            self._break(call, raised(error))
         except _Broken as broken:
             self._break(call, broken.breach)
         if (breach := judged(breach_of_market, market, token_id)) is not None:
             self._break(call, breach)
-        self._in_a_row.pop(call.name, None)
+        self._breaker.in_a_row.pop(call.name, None)
         checked: Market = market
-        return checked if checked.closed is None else evolve(checked, closed=self._clean(checked.closed))
+        return checked if checked.closed is None else evolve(checked, closed=self._texts.clean(checked.closed))
 
     def prepare(self, key: IntentKey, intent: OrderIntent, wallet: Wallet, market: Market) -> Order:
         """Freeze an order that lies inside its intent, and note the fee that its fills are judged by.
@@ -135,11 +132,11 @@ class Contract:
         try:
             order = self.inner.prepare(key, intent, wallet, market)
         except OrderNotSent as error:
-            raise self._not_sent(error) from error
+            raise self._texts.not_sent(error) from error
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if is_ctrl_c(error):
                 raise
-            self._break(call, _raised(error))
+            self._break(call, raised(error))
         finally:
             self.calls.measure(call, began)
         breach = judged(breach_of_order, order, self.whose.name, key, intent, wallet)
@@ -151,16 +148,16 @@ class Contract:
                 close()  # a coroutine that nobody will await, if `prepare` was made async
             self._break(call, breach)
         _remember(self._prepared, order.order_id, key)
-        self._in_a_row.pop(call.name, None)
+        self._breaker.in_a_row.pop(call.name, None)
         if order.refused is not None:
-            order = evolve(order, refused=self._clean_reason(order.refused))
+            order = evolve(order, refused=self._texts.reason(order.refused))
         noted = order.fee_bps is market.fee_bps and order.fee_exponent is market.fee_exponent
         return order if noted and order.fee_rate is market.fee_rate else _with_fee(order, market)
 
     def expect_allowed(self, side: Side, now: float | None = None) -> None:
         """Raise `ContractBroken` for an entry while the breaker is open: what was prepared before does not leave then either."""
-        if side is _BUY and (self.calls.now() if now is None else now) < self._open_until:
-            raise ContractBroken(f"{self.whose}: no entries for {_BREAKER_S:g} s after {_BREAKER_AT} breaches in a row")
+        if side is _BUY and (self.calls.now() if now is None else now) < self._breaker.open_until:
+            raise ContractBroken(f"{self.whose}: no entries for {BREAKER_S:g} s after {BREAKER_AT} breaches in a row")
 
     def lane(self, intent: OrderIntent, wallet: Wallet) -> tuple[str, ...]:
         """Name what must not run at once; where the executor cannot say, the follower's trades of a token."""
@@ -171,12 +168,12 @@ class Contract:
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if is_ctrl_c(error):
                 raise
-            breach = _raised(error)
+            breach = raised(error)
         finally:
             self.calls.measure(call, began)
         if breach is None:
             return lane
-        self._note(call, breach)
+        self._breaker.note(call, breach)
         return (wallet.follower, token_text(intent.token_id))
 
     async def submit(
@@ -200,12 +197,12 @@ class Contract:
         except NoAnswer as slow:
             return OrderUncertain(f"{call}: {slow}")
         except _Broken as broken:
-            self._note(call, broken.breach)
-            return OrderUncertain(self._line(call, broken.breach))
+            self._breaker.note(call, broken.breach)
+            return OrderUncertain(self._texts.line(call, broken.breach))
         if (breach := self._judge_report(call, report, order)) is not None:
-            return ReportBroken(self._line(call, breach))
-        self._in_a_row.pop(call.name, None)
-        return self._cleaned(report)
+            return ReportBroken(self._texts.line(call, breach))
+        self._breaker.in_a_row.pop(call.name, None)
+        return self._texts.report(report)
 
     async def find(self, order: Order) -> ExecutionReport | None:
         """Look an order up; None when nothing is known, or nobody answers in time.
@@ -220,13 +217,13 @@ class Contract:
         except NoAnswer:
             return None
         except _Broken as broken:
-            self._tell(call, broken.breach)
+            self._breaker.tell(call, broken.breach)
             return None
         if report is None:
             return None
         if (breach := self._judge_report(call, report, order)) is not None:
-            raise ReportBroken(self._line(call, breach))
-        return self._cleaned(report)
+            raise ReportBroken(self._texts.line(call, breach))
+        return self._texts.report(report)
 
     async def cancel(self, order: Order) -> None:
         """Call an order off; what came of it `find` tells. Does nothing where nobody answers in time.
@@ -241,7 +238,7 @@ class Contract:
         except NoAnswer:
             return
         except _Broken as broken:
-            self._tell(self._cancel, broken.breach)
+            self._breaker.tell(self._cancel, broken.breach)
 
     async def _ask(
         self,
@@ -262,12 +259,12 @@ class Contract:
             raise
         except NoAnswer as slow:
             if tells_slow:
-                self._tell(call, Breach("slow", str(slow)), kind="executor-slow")
+                self._breaker.tell(call, Breach("slow", str(slow)), kind="executor-slow")
             raise
         except OrderNotSent as error:
-            raise self._not_sent(error) from error
+            raise self._texts.not_sent(error) from error
         except OrderUncertain as error:
-            raise OrderUncertain(self._text(error)) from error
+            raise OrderUncertain(self._texts.of_error(error)) from error
         except NotAwaitable as error:
             raise _Broken(Breach("no async method", f"expected something to await, was {error}")) from error
         except (Exception, BaseExceptionGroup, KeyboardInterrupt, SystemExit) as error:
@@ -276,63 +273,19 @@ class Contract:
             if isinstance(error, BaseExceptionGroup) and error.split(trio.Cancelled)[1] is None:
                 raise
             if type(error) is ExecutorError and call.name in ("find", "cancel"):
-                raise ExecutorError(self._text(error)) from error
+                raise ExecutorError(self._texts.of_error(error)) from error
             # A cancellation in a group with something else may be lost here: the next await meets it again.
-            raise _Broken(_raised(error)) from error
+            raise _Broken(raised(error)) from error
 
     def _judge_report(self, call: Call, report: object, order: Order) -> Breach | None:
         breach = judged(breach_of_report, report, order)
         if breach is not None:
-            self._note(call, breach)
+            self._breaker.note(call, breach)
         return breach
 
     def _break(self, call: Call, breach: Breach) -> NoReturn:
-        self._note(call, breach)
-        raise ContractBroken(self._line(call, breach))
-
-    def _note(self, call: Call, breach: Breach) -> None:
-        """Tell a breach, and count it for the breaker; a report that is asked for again and again is not counted."""
-        self._tell(call, breach)
-        if call.name == "find":
-            return
-        self._in_a_row[call.name] += 1
-        if self._in_a_row[call.name] >= _BREAKER_AT:
-            if trio.current_time() >= self._open_until:
-                why = f"{self._in_a_row[call.name]} breaches in a row; no entries for {_BREAKER_S:g} s, exits go on"
-                self.on_alert("breaker-open", f"{call}: {why}")
-            self._open_until = trio.current_time() + _BREAKER_S
-
-    def _tell(self, call: Call, breach: Breach, *, kind: str = "contract-broken") -> None:
-        key = (call.name, breach.rule)
-        if len(self._told) >= _KINDS and key not in self._told:
-            self._told.clear()
-        self._told[key] += 1
-        if self._told[key] in TOLD_AT:
-            times = f" ({self._told[key]} times)" if self._told[key] > 1 else ""
-            self.on_alert(kind, self._line(call, breach) + times)
-
-    def _line(self, call: Call, breach: Breach) -> str:
-        return self._clean(f"{call}: {breach}")
-
-    def _text(self, error: BaseException) -> str:
-        return self._clean(_words(error))
-
-    def _clean(self, text: str) -> str:
-        text = self.redactor.redact_beginning(text, _LONGEST_TEXT)
-        # JSON may hold halves of characters, which nobody can write down.
-        return text if text.isascii() else text.encode(errors="replace").decode()
-
-    def _clean_reason(self, why: Reason) -> Reason:
-        return evolve(why, value=self._clean(why.value), limit=self._clean(why.limit))
-
-    def _not_sent(self, error: OrderNotSent) -> OrderNotSent:
-        # What is no reason is not made one: the text says enough.
-        reason = self._clean_reason(error.reason) if type(error.reason) is Reason else None
-        return OrderNotSent(self._text(error), reason, not_yet=error.not_yet is True)
-
-    def _cleaned(self, report: ExecutionReport) -> ExecutionReport:
-        clean = self._clean(report.detail) if report.detail else report.detail
-        return report if clean == report.detail else evolve(report, detail=clean)
+        self._breaker.note(call, breach)
+        raise ContractBroken(self._texts.line(call, breach))
 
 
 class _Broken(Exception):
@@ -349,20 +302,6 @@ def _no_cancel(_order: object) -> NoReturn:
 
 def _no_book(_token_id: object) -> NoReturn:
     raise NotImplementedError("there is no method market_with_book")
-
-
-def _raised(error: BaseException) -> Breach:
-    """Name what a plugin raised; of a group, its first member that is no cancellation."""
-    while isinstance(error, BaseExceptionGroup):
-        error = next((one for one in error.exceptions if not isinstance(one, trio.Cancelled)), error.exceptions[0])
-    return Breach(f"raised {type(error).__name__[:60]}", _words(error))
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as worse:
-        return f"an error whose text raises {type(worse).__name__[:60]}"
 
 
 def _with_fee(order: Order, market: Market) -> Order:

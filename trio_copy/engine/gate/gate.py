@@ -8,8 +8,7 @@ from zlib import crc32
 import trio
 from attrs import define, evolve, field
 
-from trio_copy.chain.feed import Armed, FeedItem, Joined, Sealed, SeenLog, TooDeep
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, Armed, FeedItem, Joined, Sealed, SeenLog, TooDeep
 from trio_copy.clock import WallClock
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.gate.deciding import Deciding

@@ -12,8 +12,7 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from trio_copy.chain.feed import SeenLog
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, SeenLog
 from trio_copy.copying.follow_book import FollowBook
 from trio_copy.engine.borders.decoder_border import JudgedDecoder
 from trio_copy.errors import UndecodableLog

@@ -6,9 +6,8 @@ from collections.abc import Set as AbstractSet
 import trio
 from attrs import define, field
 
-from trio_copy.model.books import PricesLost, SeenPrice
+from trio_copy.model.books import PricesLost, Quote, SeenPrice
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from trio_copy.chain.feed import Armed, Sealed, SeenLog
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, Armed, Sealed, SeenLog
 from trio_copy.engine.market_source.told_lines import MarketsOpened
 from trio_copy.engine.recordings.recorded_lines import (
     FORMAT,

@@ -22,11 +22,10 @@ from trio_copy.chain.feed import SeenLog
 from trio_copy.engine.market_source.together import together
 from trio_copy.engine.recordings.recorded_lines import Moment, Told
 from trio_copy.errors import ConfigError, UndecodableLog
-from trio_copy.model.books import PastPrice, SeenPrice
+from trio_copy.model.books import PastPrice, Quote, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import Address, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
-from trio_copy.model.orders import Quote
 from trio_copy.model.protocol_v2 import answer_of
 from trio_copy.model.resolutions import Decided, Resolution
 from trio_copy.model.units import Price

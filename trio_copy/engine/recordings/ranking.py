@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from trio_copy.chain.feed import SeenLog
-from trio_copy.chain.scanner import SCAN
+from trio_copy.chain.feed import SCAN, SeenLog
 from trio_copy.engine.recordings.judge import Judge
 from trio_copy.engine.recordings.recorded_lines import Moment, Told
 from trio_copy.engine.recordings.standing import Standing

@@ -16,11 +16,10 @@ from trio_copy.engine.market_source.told_lines import (
     write_facts,
 )
 from trio_copy.errors import StoreError
-from trio_copy.model.books import PricesLost, SeenPrice
+from trio_copy.model.books import PricesLost, Quote, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import ChainId, TokenId
 from trio_copy.model.logs import BlockRef, RawLog
-from trio_copy.model.orders import Quote
 from trio_copy.model.resolutions import Decided
 from trio_copy.records import decode, encode
 

@@ -31,9 +31,8 @@ from trio_copy.engine.recordings.recorded_lines import (
 from trio_copy.engine.recordings.recorded_runs import begins_as_one, lines_of
 from trio_copy.errors import ConfigError
 from trio_copy.files import trouble_of_place
-from trio_copy.model.books import PricesLost, SeenPrice
+from trio_copy.model.books import PricesLost, Quote, SeenPrice
 from trio_copy.model.ids import ChainId, TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.ports import Quotes
 
 _FLUSH_EVERY_S = 1.0

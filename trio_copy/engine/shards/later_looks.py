@@ -18,12 +18,12 @@ from trio_copy.clock import WallClock
 from trio_copy.engine.borders.market_asks import MarketAsks
 from trio_copy.engine.shards.writing import Writer
 from trio_copy.errors import StoreError
-from trio_copy.model.books import Book, Level
+from trio_copy.model.books import Book, Level, Quote
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.facts import NO_AMOUNTS, Fact
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import Address, FollowerId, SignalId, TaskId, TokenId
-from trio_copy.model.orders import Order, Quote
+from trio_copy.model.orders import Order
 from trio_copy.model.sightings import LOOKS_S
 from trio_copy.model.units import MICRO, Rounding, Shares, divide
 from trio_copy.ports import Quotes, tell_nobody

@@ -14,9 +14,10 @@ from trio_copy.accounts import events as e
 from trio_copy.accounts.telling import TaskEnd, Told
 from trio_copy.engine.shards.later_looks import LaterLooks
 from trio_copy.engine.shards.writing import Writer
+from trio_copy.model.books import Quote
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.ids import IntentKey, SignalId, TokenId
-from trio_copy.model.orders import Order, Quote, Status
+from trio_copy.model.orders import Order, Status
 from trio_copy.model.sightings import Allotment, Sighting
 from trio_copy.ports import Quotes
 

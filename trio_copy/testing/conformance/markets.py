@@ -10,10 +10,9 @@ from attrs import define, evolve, field, frozen
 
 from trio_copy.clock import WallClock, wall_clock_from
 from trio_copy.errors import MarketsUnavailable
-from trio_copy.model.books import PricesLost, SeenPrice
+from trio_copy.model.books import PricesLost, Quote, SeenPrice
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.units import Price, Shares
 from trio_copy.ports import Markets, PastPrices
 from trio_copy.testing.conformance.terms import START

@@ -7,10 +7,10 @@ from attrs import define, field, frozen
 from trio_copy.chain.decoders.erc1155 import CONDITIONAL_TOKENS
 from trio_copy.chain.decoders.order_filled import EXCHANGE_V2, EXCHANGE_V3
 from trio_copy.entropy import Entropy, seeded_entropy
+from trio_copy.model.books import Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.fills import Side
 from trio_copy.model.ids import ZERO_ADDRESS, Address, Hash32, TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.protocol_v2 import answer_of
 from trio_copy.model.units import MICRO, NO_SHARES, NO_USD, Price, Rounding, Shares
 from trio_copy.testing.devnet.chain import DevLog, DevTx, fake_hash

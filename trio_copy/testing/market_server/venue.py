@@ -5,10 +5,9 @@ from typing import Protocol
 
 from attrs import define, evolve, field
 
-from trio_copy.model.books import Book, Level
+from trio_copy.model.books import Book, Level, Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import Address, TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.units import MICRO, Price, Ratio, Shares
 

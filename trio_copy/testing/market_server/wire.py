@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from trio_copy.model.books import Book, Level
+from trio_copy.model.books import Book, Level, Quote
 from trio_copy.model.catalog import TokenFacts
 from trio_copy.model.ids import TokenId
-from trio_copy.model.orders import Quote
 from trio_copy.model.past_trades import PastTrade
 from trio_copy.model.units import Micro
 from trio_copy.testing.market_server.faults import Ids, Order, VenueFaults
