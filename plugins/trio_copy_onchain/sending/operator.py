@@ -300,6 +300,19 @@ class Operator:
                 await self._tend(one, until)
             except (OrderNotSent, ChainError) as error:
                 self._tell("sending-held-up", f"operator {self.address}, nonce {one.nonce}: {error}")
+        await self._offer_again(until)
+
+    async def _offer_again(self, until: float) -> None:
+        """Send what is mined on one node's branch alone: it may be the one that a reorg took back, which stands still there.
+
+        The same bytes, which have left before: on the other branch they are known, or mined, or all that is missing.
+        """
+        now, doubted = trio.current_time(), self.sight.doubted
+        for binding in list(self.nonces.bindings.values()):
+            mined = None if binding.mined is None else binding.sending(binding.mined.hash)
+            if mined is not None and now - doubted.get(mined.hash, now) >= self.patience_s and not self.closed:
+                doubted[mined.hash] = now
+                await self.chain.send(mined.raw, mined.hash, until)
 
     async def _tend(self, one: Due, until: float) -> None:
         nonce = one.nonce
