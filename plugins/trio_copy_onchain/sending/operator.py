@@ -39,6 +39,8 @@ _ASK_S = 2.5
 _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _NO_COIN_S = 60.0
+_OWED_S = 86_400.0
+"""A receipt that no node has shown for so long none will show: its gas is not counted then."""
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
 
@@ -402,6 +404,11 @@ class Operator:
         trouble = self._apart.look(see, self.nonces.unexplained, hidden, trio.current_time())
         if trouble:
             self._tell("nodes-disagree", f"operator {self.address}, {trouble}")
+
+    def owes(self, key: IntentKey) -> bool:
+        """Tell whether the gas of something that has ended is not counted yet: its receipt is still waited for, for a day."""
+        ended = self.nonces.ended.get(key) if key in self.nonces.unpaid else None
+        return ended is not None and self.wall() - ended.newest.at < _OWED_S
 
     def forget(self, keys: Iterable[IntentKey]) -> None:
         """Forget keys that have ended, and of which nobody asks any more."""
