@@ -8,6 +8,7 @@ import pytest
 
 from tests.worlds.dice import ALL, OLD, STEPS, TRAITS, TROUBLES
 from tests.worlds.instances import play as play_instances
+from tests.worlds.onchain import play as play_onchain
 from tests.worlds.play import play
 
 # Coverage makes it three times slower, and what it plays is covered elsewhere.
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.no_cover
 KEPT = (0, 111, 161, 187, 206, 343, 458, 651)
 """All but the first once found fills that a lying node hid in a wide gap; they stay for ever, with the dice of then."""
 SEEDS = range(5)
+ONCHAIN_SEEDS = (0, 1, 5)
 SHARED_SEEDS = (0, 1, 5, 8, 24, 25)
 """All but the second once found a copy lost, a budget passed or an engine broken when a shard changed hands."""
 
@@ -44,6 +46,15 @@ def test_engines_that_share_a_store_lose_nothing(seed: int) -> None:
     verdict = play_instances(seed)
 
     assert (verdict.lost, verdict.doubled, verdict.wrong) == ([], [], [])
+
+
+@pytest.mark.parametrize("seed", ONCHAIN_SEEDS)
+def test_what_is_copied_by_transactions_is_booked_as_the_chain_has_it(seed: int) -> None:
+    """Nothing twice, nothing over a cap, no end missing, gas counted once; through reorgs, lies, crashes and a journal that is lost."""
+    verdict = play_onchain(seed)
+
+    assert verdict.wrong == ()
+    assert verdict.mined
 
 
 def test_the_same_seed_gives_the_same_history() -> None:

@@ -64,6 +64,8 @@ class WalletChain:
     how: str = "done"
     """What becomes of the next actions."""
     mined: list[Mined] = field(factory=list)
+    still_shown: list[Mined] = field(factory=list)
+    """What a reorg took back, and nodes go on showing."""
     carried: list[Submitted] = field(factory=list)
     away: bool = False
     names: Sequence[str] = ("node-1", "node-2")
@@ -97,9 +99,11 @@ class WalletChain:
         number = len(self.mined)
         self.mine(Mined(self.head + 1, Hash32(f"0x{number:064x}"), None))
 
-    def reorg(self) -> None:
-        """Take the newest action back, with all blocks since."""
-        self.head = self.mined.pop().block - 1
+    def reorg(self, *, still_shown: bool = False) -> None:
+        """Take the newest action back, with all blocks since; nodes may go on showing it."""
+        taken_back = self.mined.pop()
+        self.head = taken_back.block - 1
+        self.still_shown += [taken_back] if still_shown else []
 
     async def run(self) -> None:
         while True:
@@ -150,15 +154,20 @@ class WalletChain:
                 block = self.head if params[1] == "latest" else int(params[1], 16)
                 return f"0x{self.used(block):064x}"
             case "eth_getTransactionReceipt":
-                return next((self._receipt(one) for one in self.mined if one.tx_hash == params[0]), None)
+                return next((self._receipt(one) for one in self._shown if one.tx_hash == params[0]), None)
             case "eth_getTransactionByHash":
-                return next((self._transaction(one) for one in self.mined if one.tx_hash == params[0]), None)
+                return next((self._transaction(one) for one in self._shown if one.tx_hash == params[0]), None)
             case "eth_getBlockByNumber":
-                inside = [one for one in self.mined if one.block == int(params[0], 16)]
-                return {"transactions": [self._transaction(one) for one in inside]}
+                number = int(params[0], 16)
+                inside = [one for one in self.mined if one.block == number]
+                return {"hash": _block_hash(number), "transactions": [self._transaction(one) for one in inside]}
             case "eth_estimateGas":
                 return hex(123_456)
         return None
+
+    @property
+    def _shown(self) -> Sequence[Mined]:
+        return *self.mined, *self.still_shown
 
     def _transaction(self, one: Mined) -> dict[str, str]:
         calldata = b"" if one.submitted is None else b"\xee" * 100 + one.submitted.signature + b"\xee" * 31
@@ -186,10 +195,15 @@ class WalletChain:
             address, status = POLYMARKET.relay_hub, int(one.how != "done")
             owner = Hash32("0x" + "0" * 24 + submitted.owner[2:])
             topics, data = (RELAYED, owner, owner, owner), bytes(32) + status.to_bytes(32) + bytes(32)
+        branch = _ELSEWHERE if one in self.still_shown else 0
         return RawLog(
             chain_id=POLYGON, address=address, topics=topics, data=data, block_number=one.block,
-            block_hash=_block_hash(one.block), block_time=None, tx_hash=one.tx_hash, log_index=0,
+            block_hash=_block_hash(branch + one.block), block_time=None, tx_hash=one.tx_hash, log_index=0,
         )  # fmt: skip
+
+
+_ELSEWHERE = 1 << 40
+"""Tells the blocks of another branch from those of the chain."""
 
 
 def _block_hash(number: int) -> Hash32:

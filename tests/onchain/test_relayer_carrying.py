@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from attrs import evolve
 
 from tests.builders import NOW
 from tests.onchain.relayer_world import CALLS, USDC, WALLET, RelayedSigner, intent, open_world
@@ -98,6 +99,24 @@ async def test_mined_is_not_landed_and_a_reorg_takes_it_back(autojump_clock: Clo
         world.chain.depth = 2
         assert (await world.carry()).done is Done.LANDED
         assert world.submits() == [200]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_a_reorg_took_back_has_not_landed_however_long_nodes_show_it(
+    autojump_clock: Clock, kind: SignatureType
+) -> None:
+    """By its number its block would be final, and it is none of the chain's."""
+    async with open_world(kind) as world:
+        world.chain.depth = 50
+        assert (await world.carry(within_s=20.0)).done in (Done.MINED, Done.PENDING)
+        world.chain.reorg(still_shown=True)
+        world.chain.depth = 2
+        assert (await world.carry(within_s=30.0)).done is Done.PENDING
+        (taken_back,) = world.chain.still_shown
+        world.chain.still_shown.clear()
+        world.chain.mine(evolve(taken_back, block=world.chain.head + 1))
+        assert (await world.carry()).done is Done.LANDED
+        assert len(world.chain.done) == 1
 
 
 @pytest.mark.parametrize("settles", [Settles.FAILED, Settles.INVALID])

@@ -11,9 +11,10 @@ from tests.onchain.operating import BOUND, bind, operator_on
 from tests.onchain.scripted_chain import FEES, KEY, ScriptedChain, sent
 from trio_copy.transactions.transaction import Signed
 from trio_copy_onchain.sending.sight import Sight
+from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.nonces import Nonces
-from trio_copy_onchain.tx.sendings import End, Fate
+from trio_copy_onchain.tx.sendings import End, Fate, Sending
 
 
 async def test_a_block_that_becomes_final_during_a_look_is_looked_through_by_the_next() -> None:
@@ -131,6 +132,62 @@ async def test_a_node_that_keeps_no_receipts_is_waited_for_once(clock: trio.test
     await sight.chain.receipts([first.hash], trio.current_time() + 5)
     chain.mine(third)
     assert await sight.receipt(third.hash, trio.current_time() + 5) is None
+
+
+async def test_a_receipt_from_a_block_that_a_reorg_took_back_ends_nothing() -> None:
+    """Some nodes go on showing them. Asked alone, as where there is one or the others are away, nobody contradicts such a node."""
+    chain = ScriptedChain(names=("node-1",), unfinalized=2)
+    sight, nonces, ours = _bound(chain)
+    dearer = sent(0, fees=Fees(tip=2 * FEES.tip, max_fee=2 * FEES.max_fee))
+    sending = Sending(
+        nonce=0, hash=dearer.hash, raw=dearer.raw, fees=Fees(tip=2 * FEES.tip, max_fee=2 * FEES.max_fee), at=0.0
+    )
+    nonces.apply([e.Replaced(sending=sending)])
+    chain.mine(ours)
+    await _look(sight, nonces)
+    _take_back(chain, ours)
+    chain.mine(dearer)
+    await _look(sight, nonces)
+    chain.mine_empty(3)
+    see = await sight.look(nonces, 0.0, trio.current_time() + 5)
+    nonces.apply(nonces.decide(see))
+    nonces.apply(nonces.decide(await sight.explain(see, nonces, trio.current_time() + 5)))
+    (ended,) = nonces.ended.values()
+    assert ended.end == End(fate=Fate.LANDED, hash=dearer.hash)
+
+
+async def test_a_receipt_of_an_earlier_block_is_not_that_of_the_one_which_has_it_now() -> None:
+    """The same bytes, mined twice: what they exchanged the first time has not happened."""
+    chain = ScriptedChain(names=("node-1",), unfinalized=2)
+    sight, nonces, ours = _bound(chain)
+    chain.mine(ours)
+    await _look(sight, nonces)
+    _take_back(chain, ours)
+    chain.mine_empty(1)
+    chain.mine(ours)
+    chain.mine_empty(3)
+    see = await sight.look(nonces, 0.0, trio.current_time() + 5)
+    nonces.apply(nonces.decide(see))
+    assert nonces.unexplained == [0]
+    nonces.apply(nonces.decide(await sight.explain(see, nonces, trio.current_time() + 5)))
+    (ended,) = nonces.ended.values()
+    assert ended.end == End(fate=Fate.LANDED, hash=ours.hash)
+    sight.receipts.clear()
+    assert await sight.receipt(ours.hash, trio.current_time() + 5) is None
+    chain.instead.clear()
+    told = await sight.receipt(ours.hash, trio.current_time() + 5)
+    assert told is not None
+    assert told.block_number == 2
+
+
+def _take_back(chain: ScriptedChain, ours: Signed) -> None:
+    """Take the newest block off the chain; the node goes on showing its receipt of one transaction."""
+    old = chain.receipt("node-1", [ours.hash])
+    chain.blocks.pop()
+    chain.dev.reorg(1, ())
+    chain.instead["node-1", "eth_getTransactionReceipt"] = lambda params: (
+        old if params[0] == ours.hash else chain.receipt("node-1", params)
+    )
 
 
 def _bound(chain: ScriptedChain) -> tuple[Sight, Nonces, Signed]:

@@ -148,6 +148,23 @@ SAID = [
     (-32000, "project ID request rate exceeded", Row.BUSY),
     (-32000, "request timed out: already known", Row.BUSY),
     (-32603, "context deadline exceeded", Row.BUSY),
+    # and of what they heard, or could not hear, from the node behind: another one of theirs may have taken it
+    (-32603, "failed to decode response body", Row.NOVEL),
+    (-32000, "upstream failed to decode transaction", Row.BUSY),
+    (
+        -32603,
+        "all attempts failed: a: insufficient funds for gas * price + value; b: connection reset by peer",
+        Row.BUSY,
+    ),
+    (-32603, "a: insufficient funds for gas * price + value; b: EOF", Row.BUSY),
+    (-32603, "a: transaction underpriced; b: write: broken pipe", Row.BUSY),
+    (-32603, "intrinsic gas too low, 502 Bad Gateway", Row.BUSY),
+    (-32603, "nonce too high; b: connect: connection refused", Row.BUSY),
+    (-32603, "transaction underpriced; b: socket hang up", Row.BUSY),
+    (-32603, "exceeds block gas limit; b: i/o error", Row.BUSY),
+    (-32603, "transaction underpriced; b: unexpected end of JSON input", Row.BUSY),
+    (-32000, "response exceeds the configured cap of 10MB", Row.NOVEL),
+    (-32000, "failed to decode signed transaction", Row.WRONG),
     # each of the phrases by itself
     (-32000, "Too Many Requests", Row.BUSY),
     (-32000, "rate limit reached", Row.BUSY),

@@ -5,6 +5,7 @@
     --without A,B   switch these off
     --jobs N        processes at once
     --instances     worlds in which several engines share one store, and die, stand still, join and drain
+    --onchain       worlds in which followers copy by transactions; `--without` takes names of their fates
 
 The last line counts worlds, failures and fills; the exit code is 0 only when nothing failed.
 """
@@ -13,9 +14,10 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from multiprocessing import Pool
 
-from tests.worlds import instances
+from tests.worlds import instances, onchain
 from tests.worlds.dice import ALL, OLD
 from tests.worlds.play import Verdict, play
 
@@ -33,7 +35,14 @@ def main() -> int:
     parser.add_argument("--without", default="")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--instances", action="store_true")
+    parser.add_argument("--onchain", action="store_true")
     options = parser.parse_args()
+    if options.onchain:
+        without = frozenset(name for name in options.without.split(",") if name)
+        unknown = sorted(without - {*onchain.FATES})
+        if unknown:
+            parser.error(f"expected some of {', '.join(onchain.FATES)}; got {', '.join(unknown)}")
+        return _play_onchain(range(options.first, options.first + options.seeds), options.jobs, without)
     if options.instances:
         return _play_instances(range(options.first, options.first + options.seeds), options.jobs)
     try:
@@ -78,6 +87,20 @@ def _play_instances(seeds: Sequence[int], jobs: int) -> int:
                 for line in (*verdict.lost, *verdict.doubled, *verdict.wrong)[:_SHOWN]:
                     print(f"    {line}")
     print(f"worlds {len(seeds)} failed {failed} lost {lost} doubled {doubled} wrong {wrong}")
+    return 1 if failed or not seeds else 0
+
+
+def _play_onchain(seeds: Sequence[int], jobs: int, without: frozenset[str]) -> int:
+    failed = copies = mined = 0
+    with Pool(jobs) as pool:
+        worlds = pool.imap(partial(onchain.play, without=without), seeds)
+        for seed, verdict in zip(seeds, worlds, strict=True):
+            failed, copies, mined = failed + bool(verdict.wrong), copies + verdict.copies, mined + verdict.mined
+            if verdict.wrong:
+                print(f"seed {seed} failed; again: python -m tests.worlds --onchain --seeds 1 --first {seed}")
+                for line in verdict.wrong[:_SHOWN]:
+                    print(f"    {line}")
+    print(f"worlds {len(seeds)} failed {failed} copies {copies} transactions {mined}")
     return 1 if failed or not seeds else 0
 
 

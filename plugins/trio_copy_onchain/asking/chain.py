@@ -97,14 +97,25 @@ class Chain:
     async def standing(self, blocks: Mapping[Hash32, int], until: float) -> Set[Hash32]:
         """Return those blocks, of some by their hash and number, that every node has which knows that number. Raises nothing."""
 
-        async def stands(block_hash: Hash32, number: int) -> bool:
+        told = await self._told_of(blocks, until)
+        return {block_hash for block_hash, there in told.items() if there == {block_hash}}
+
+    async def gone(self, blocks: Mapping[Hash32, int], until: float) -> Set[Hash32]:
+        """Return those blocks, of some by their hash and number, in whose place any node has another one. Raises nothing."""
+        told = await self._told_of(blocks, until)
+        return {block_hash for block_hash, there in told.items() if there - {block_hash}}
+
+    async def _told_of(self, blocks: Mapping[Hash32, int], until: float) -> Mapping[Hash32, Set[Hash32]]:
+        """Return which blocks nodes have at the number of each."""
+
+        async def ask(number: int) -> Set[Hash32]:
             told = await self._questions.every(
                 "eth_getBlockByNumber", (hex(number), False), result(read_block_hash), until
             )
-            return {one for one in told.values() if not isinstance(one, ChainError)} == {block_hash}
+            return {one for one in told.values() if not isinstance(one, ChainError)}
 
-        there = await side_by_side([partial(stands, *block) for block in blocks.items()])
-        return {block_hash for block_hash, is_there in zip(blocks, there, strict=True) if is_there}
+        there = await side_by_side([partial(ask, number) for number in blocks.values()])
+        return dict(zip(blocks, there, strict=True))
 
     async def receipts(
         self, hashes: Collection[Hash32], until: float, deniers: Collection[str] | None = None

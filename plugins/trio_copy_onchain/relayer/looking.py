@@ -1,6 +1,7 @@
 """What the chain shows of a wallet's nonce, and of what used it; asked of the nodes, and believed of several the least."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 from attrs import define, evolve, frozen
@@ -11,6 +12,7 @@ from trio_copy.model.orders import SignatureType
 from trio_copy.native import keccak
 from trio_copy.ports import LogFilter, Nodes
 from trio_copy.transactions.calls import Call
+from trio_copy_onchain.asking.counts import read_block_hash
 from trio_copy_onchain.asking.mined import Undecided, agreed
 from trio_copy_onchain.relayer.proof import FAILURE, SUCCESS, Outcome, Place, executed, outcome_of
 from trio_copy_onchain.relayer.submitted import Action
@@ -129,7 +131,7 @@ class Looker:
         self, place: Place, action: Action, tx_hash: Hash32, final_block: int, until: float
     ) -> Found | None:
         receipt = await self._receipt(tx_hash, until)
-        if receipt is None:
+        if receipt is None or (receipt.block_number <= final_block and await self._is_gone(receipt, until)):
             return None
         outcome = outcome_of(place, action.signings, receipt, await self._calldata(tx_hash, until))
         if outcome is Outcome.FOREIGN:
@@ -198,6 +200,15 @@ class Looker:
             return agreed(found)
         except Undecided:
             return None
+
+    async def _is_gone(self, receipt: Receipt, until: float) -> bool:
+        """Tell whether any node has another block in the place of a receipt's: some go on showing what a reorg took back."""
+        params = (hex(receipt.block_number), False)
+        for told in (await self.nodes.ask_all("eth_getBlockByNumber", params, until)).values():
+            with suppress(*MISREAD):
+                if not isinstance(told, ChainError) and read_block_hash(told) != receipt.block_hash:
+                    return True
+        return False
 
     async def _calldata(self, tx_hash: Hash32, until: float) -> bytes:
         for told in (await self.nodes.ask_all("eth_getTransactionByHash", (tx_hash,), until)).values():

@@ -39,6 +39,8 @@ _ASK_S = 2.5
 _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _NO_COIN_S = 60.0
+_OWED_S = 86_400.0
+"""A receipt that no node has shown for so long none will show: its gas is not counted then."""
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
 
@@ -300,6 +302,19 @@ class Operator:
                 await self._tend(one, until)
             except (OrderNotSent, ChainError) as error:
                 self._tell("sending-held-up", f"operator {self.address}, nonce {one.nonce}: {error}")
+        await self._offer_again(until)
+
+    async def _offer_again(self, until: float) -> None:
+        """Send what is mined on one node's branch alone: it may be the one that a reorg took back, which stands still there.
+
+        The same bytes, which have left before: on the other branch they are known, or mined, or all that is missing.
+        """
+        now, doubted = trio.current_time(), self.sight.doubted
+        for binding in list(self.nonces.bindings.values()):
+            mined = None if binding.mined is None else binding.sending(binding.mined.hash)
+            if mined is not None and now - doubted.get(mined.hash, now) >= self.patience_s and not self.closed:
+                doubted[mined.hash] = now
+                await self.chain.send(mined.raw, mined.hash, until)
 
     async def _tend(self, one: Due, until: float) -> None:
         nonce = one.nonce
@@ -389,6 +404,11 @@ class Operator:
         trouble = self._apart.look(see, self.nonces.unexplained, hidden, trio.current_time())
         if trouble:
             self._tell("nodes-disagree", f"operator {self.address}, {trouble}")
+
+    def owes(self, key: IntentKey) -> bool:
+        """Tell whether the gas of something that has ended is not counted yet: its receipt is still waited for, for a day."""
+        ended = self.nonces.ended.get(key) if key in self.nonces.unpaid else None
+        return ended is not None and self.wall() - ended.newest.at < _OWED_S
 
     def forget(self, keys: Iterable[IntentKey]) -> None:
         """Forget keys that have ended, and of which nobody asks any more."""

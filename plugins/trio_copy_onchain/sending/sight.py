@@ -29,6 +29,9 @@ class Sight:
     """Of what is mined, and of what has ended."""
     known: frozenset[Hash32] = frozenset()
     """What some node has, mined or not."""
+    doubted: dict[Hash32, float] = field(factory=dict)
+    """What is mined as one node shows it, while another one has another block there and nothing of it; since when, or since it
+    was sent again, by Trio's clock."""
     _explained_to: int = 0
     """A final block before the last look in which nothing of ours was used for good without an explanation; 0 before the first
     one: however long nobody has looked, a chain of fast blocks has made many."""
@@ -88,7 +91,7 @@ class Sight:
         now = trio.current_time()
         missing = [one for one in hashes if one not in self.receipts and self._is_due(one, now)]
         if missing:
-            found = await self.chain.receipts(missing, until, self._tellers)
+            found = await self._standing(await self.chain.receipts(missing, until, self._tellers), until)
             for tx_hash in missing:
                 receipt, (since, _) = found.get(tx_hash), self._missing.get(tx_hash, (now, now))
                 # By now each node has it: one that denies it is right, or keeps none, as is to be believed after a while. What
@@ -132,8 +135,26 @@ class Sight:
         blocks = {receipt.block_hash: receipt.block_number for receipt in seen.values()}
         standing = await self.chain.standing(blocks, until)
         there = {tx_hash: receipt for tx_hash, receipt in seen.items() if receipt.block_hash in standing}
-        hashes = nonces.hashes_mined(counts.foremost, there)
-        return {**there, **await self.chain.receipts(hashes, until, counts.tellers)}
+        told = await self.chain.receipts(nonces.hashes_mined(counts.foremost, there), until, counts.tellers)
+        now = trio.current_time()
+        fallen = (told.get(tx_hash) for tx_hash in seen if tx_hash not in there)
+        self.doubted = {
+            one.tx_hash: self.doubted.get(one.tx_hash, now) for one in fallen if one is not None and one.contested
+        }
+        return {**there, **await self._standing(told, until, counts.final_block)}
+
+    async def _standing(
+        self, told: Mapping[Hash32, Receipt | None], until: float, final_block: int | None = None
+    ) -> Mapping[Hash32, Receipt | None]:
+        """Leave out what is to be final, by its number, and whose block is not: some nodes go on showing what a reorg took back.
+
+        Nobody else would contradict a node that is asked alone.
+        """
+        final = [
+            one for one in told.values() if one is not None and (final_block is None or one.block_number <= final_block)
+        ]
+        gone = await self.chain.gone({one.block_hash: one.block_number for one in final}, until)
+        return {tx_hash: one for tx_hash, one in told.items() if one is None or one.block_hash not in gone}
 
     async def _look_for_known(self, nonces: Nonces, mined: Iterable[Hash32], now: float, until: float) -> None:
         """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""

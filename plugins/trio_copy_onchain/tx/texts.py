@@ -68,6 +68,9 @@ _TEXTS: tuple[tuple[Row, tuple[str, ...]], ...] = (
             r"too many requests", r"rate limit", r"throttl", r"compute units?", r"request (rate|count|limit)", r"time[d ]*out",
             r"deadline exceeded", r"syncing", r"sync is still in progress", r"\bbusy\b", r"try again",
             r"temporarily unavailable", r"^limit exceeded",
+            # Who passes it on to several nodes says what one of them said; another one may have it.
+            r"\bupstream", r"bad gateway", r"connection (reset|refused|closed|aborted)", r"broken pipe", r"socket hang up",
+            r"\beof\b", r"i/o error", r"unexpected end",
         ),
     ),
     (
@@ -115,11 +118,11 @@ _TEXTS: tuple[tuple[Row, tuple[str, ...]], ...] = (
         Row.WRONG,
         (
             r"intrinsic ?gas", r"floor data gas", r"block gas limit", r"gas limit reached", r"gas ?limit ?exceeded",
-            r"gas limit (is )?too high", r"gaslimitcapexceeded", r"exceeds the configured cap", r"fee cap exceeded",
+            r"gas limit (is )?too high", r"gaslimitcapexceeded", r"tx fee .{0,80}exceeds the configured cap", r"fee cap exceeded",
             r"(invalid|invalidtx|wrong|incorrect) ?chain ?id", r"incompatible eip-155", r"invalid sender",
             r"failed ?to ?re(solve|cover) ?sender", r"invalid ?(tx)?signature", r"invalid transaction v, r, s",
             r"oversized data", r"transaction too large", r"maxtxsizeexceeded", r"\brlp: ", r"rlptoolong",
-            r"failed to decode", r"sender not an eoa", r"senderiscontract", r"higher than max ?fee ?per ?gas",
+            r"failed to decode (signed )?transaction", r"sender not an eoa", r"senderiscontract", r"higher than max ?fee ?per ?gas",
             r"nonce has max value", r"(uint64|uint|int256|cost) ?overflow", r"type not supported", r"notsupportedtxtype",
             r"unsupported transaction type", r"transaction invalid", r"^invalid(, |$)",
         ),
