@@ -14,6 +14,7 @@ from trio_copy.ports import Nodes
 from trio_copy.transactions.calls import Call
 from trio_copy.transactions.transaction import Transaction
 from trio_copy_onchain.asking.counts import Counts, counts_of, least, read_block_hash, read_height, read_number
+from trio_copy_onchain.asking.in_one import InOne
 from trio_copy_onchain.asking.mined import Undecided, agreed
 from trio_copy_onchain.asking.questions import Questions, Read, Refusal, Said, result, side_by_side
 from trio_copy_onchain.asking.users import Users
@@ -51,6 +52,10 @@ class Chain:
     _questions: Questions = field(init=False)
     _without: set[str] = field(factory=set)
     """Nodes that keep no receipts, as far as is known."""
+    _blocks: InOne[int, Set[Hash32]] = field(factory=InOne)
+    """Which blocks nodes have, by number."""
+    _finals: InOne[None, Mapping[str, int | ChainError]] = field(factory=InOne)
+    """Which block is final, by node."""
 
     def __attrs_post_init__(self) -> None:
         self._questions = Questions(self.nodes)
@@ -62,14 +67,14 @@ class Chain:
             ChainError: no node says all of them.
         """
         every = self._questions.every
-        count, block = result(read_number), result(read_height)
+        count = result(read_number)
         told = await side_by_side(
             [
                 *(
                     partial(every, "eth_getTransactionCount", (operator, which), count, until)
                     for which in ("latest", "pending", "finalized")
                 ),
-                partial(every, "eth_getBlockByNumber", ("finalized", False), block, until),
+                partial(self._final, until),
             ]
         )
         whole: dict[str, Counts] = {}
@@ -90,9 +95,11 @@ class Chain:
 
     async def final_block(self, until: float) -> int:
         """Return the newest final block: the oldest one that any node says. Raises `ChainError` where no node says one."""
-        params = ("finalized", False)
-        told = await self._questions.every("eth_getBlockByNumber", params, result(read_height), until)
-        return min(_answers(told))
+        return min(_answers(await self._final(until)))
+
+    async def _final(self, until: float) -> Mapping[str, int | ChainError]:
+        params, read = ("finalized", False), result(read_height)
+        return await self._finals.ask(None, partial(self._questions.every, "eth_getBlockByNumber", params, read, until))
 
     async def standing(self, blocks: Mapping[Hash32, int], until: float) -> Set[Hash32]:
         """Return those blocks, of some by their hash and number, that every node has which knows that number. Raises nothing."""
@@ -114,7 +121,9 @@ class Chain:
             )
             return {one for one in told.values() if not isinstance(one, ChainError)}
 
-        there = await side_by_side([partial(ask, number) for number in blocks.values()])
+        there = await side_by_side(
+            [partial(self._blocks.ask, number, partial(ask, number)) for number in blocks.values()]
+        )
         return dict(zip(blocks, there, strict=True))
 
     async def receipts(
