@@ -12,7 +12,6 @@ from trio_copy_onchain.asking.finding import Finder
 from trio_copy_onchain.markets import Terms
 from trio_copy_onchain.placing import Body
 from trio_copy_onchain.sending.operator import Operator
-from trio_copy_onchain.tx.fees import Fees
 from trio_copy_onchain.tx.sendings import Sending
 
 _EARLIER_S = 120
@@ -34,13 +33,7 @@ async def rebuild(
     looked = await finder.look(await _block_at(chain.nodes, int(body.since) - _EARLIER_S, until), until)
     for written in looked.found:
         operator, transaction = by_address[written.sender], written.transaction
-        sending = Sending(
-            nonce=transaction.nonce,
-            hash=written.signed.hash,
-            raw=written.signed.raw,
-            fees=Fees(tip=transaction.tip, max_fee=transaction.max_fee),
-            at=operator.wall(),
-        )
+        sending = Sending.found(written.signed, transaction, at=operator.wall())
         await operator.adopt(key, body.until, sending, until)
         return operator
     return None

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from attrs import evolve
 
+from tests.builders import POLYGON
 from tests.onchain.acting import (
     KEY,
     act,
@@ -30,6 +31,8 @@ from trio_copy.model.units import MICRO
 from trio_copy.ports import Deed, Done
 from trio_copy.testing.anvil import MAX, Node, calldata
 from trio_copy.transactions.calls import Call
+from trio_copy_onchain.tx.fees import Fees
+from trio_copy_onchain.tx.sendings import doing_nothing
 
 pytestmark = pytest.mark.anvil
 EOA, SAFE = SignatureType.EOA, SignatureType.SAFE
@@ -192,16 +195,14 @@ async def test_what_was_done_is_known_as_long_as_it_may_be_asked_for(trading: Tr
 async def test_one_displaced_by_another_transaction_is_sent_anew_in_time(trading: Trading) -> None:
     """Its nonce is used for good by something else, so it can happen no more: it gets another one."""
     market = trading.market
-    await market.ask("anvil_impersonateAccount", KEY.address)
     await market.ask("evm_setAutomine", False)
     (first, *_) = await plan(trading, Deed.APPROVE, "10")
     wanted = timed(trading, first)
     pending = await act(trading, wanted)
     assert pending.done is Done.PENDING
     await market.ask("anvil_dropTransaction", pending.transaction)
-    other = {"from": KEY.address, "to": KEY.address, "value": "0x0", "gas": hex(21_000), "nonce": "0x0",
-             "maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": hex(10**11)}  # fmt: skip
-    await market.ask("eth_sendTransaction", other)
+    other = doing_nothing(POLYGON, KEY.address, 0, Fees(tip=10**11, max_fee=10**12)).signed(KEY.sign)
+    await market.ask("eth_sendRawTransaction", "0x" + other.raw.hex())
     await market.ask("evm_setAutomine", True)
     await trading.finalize()
     report = await land(trading, wanted)

@@ -21,6 +21,7 @@ from trio_copy_onchain.sending.apart import Apart
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.gas_book import GasBook
 from trio_copy_onchain.sending.line import Line
+from trio_copy_onchain.sending.recognising import recognised
 from trio_copy_onchain.sending.sight import Sight
 from trio_copy_onchain.sending.signing import Signing
 from trio_copy_onchain.sending.written import Written
@@ -349,7 +350,12 @@ class Operator:
             see = await self.sight.look(self.nonces, self.wall(), until)
             self._see(see)
             if self.nonces.unexplained:
-                self._see(await self.sight.explain(see, self.nonces, until))
+                explained, ours = await recognised(
+                    self.chain, self.address, self.nonces, await self.sight.explain(see, self.nonces, until), until
+                )
+                for adopt in ours:
+                    self.line.do(adopt)
+                self._see(explained)
             if not self.nonces.unexplained:
                 self.sight.all_is_explained(see)
             await self._count_gas(until)

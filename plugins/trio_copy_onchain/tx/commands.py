@@ -88,7 +88,7 @@ class See:
 
 @frozen(kw_only=True)
 class Adopt:
-    """Follow what was found on the chain for a key, and nobody has written down any more."""
+    """Follow what was found on the chain for a key, and nobody has written down any more: a nonce, or one more transaction of it."""
 
     key: IntentKey
     until: float

@@ -17,6 +17,13 @@ class Replaced:
 
 
 @frozen(kw_only=True)
+class Recognised:
+    """Was signed for a bound nonce by a process whose journal was lost."""
+
+    sending: Sending
+
+
+@frozen(kw_only=True)
 class Left:
     """Bytes are on their way. Kept in memory only: forgotten, it is a doubt."""
 
@@ -85,4 +92,4 @@ class Noted:
     final: int
 
 
-Event = Bound | Replaced | Left | Heard | Unsent | Mined | Unmined | Ended | Paid | Forgotten | Noted
+Event = Bound | Replaced | Recognised | Left | Heard | Unsent | Mined | Unmined | Ended | Paid | Forgotten | Noted

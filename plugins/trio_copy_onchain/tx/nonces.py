@@ -170,7 +170,10 @@ class Nonces:
             case c.See():
                 return self._see(command)
             case c.Adopt(key=key, until=until, sending=sending):
-                if sending.nonce in self.bindings or key in self.ended or self.of(key) is not None:
+                bound = self.of(key)
+                if bound is not None and bound.nonce == sending.nonce and bound.sending(sending.hash) is None:
+                    return (e.Recognised(sending=sending),)
+                if sending.nonce in self.bindings or key in self.ended or bound is not None:
                     return ()
                 binding = Binding(nonce=sending.nonce, key=key, until=until, sendings=(sending,), doubtful=True)
                 return (e.Bound(binding=binding),)
@@ -237,6 +240,10 @@ class Nonces:
                 case e.Replaced(sending=sending):
                     binding = self.bindings[sending.nonce]
                     self._put(evolve(binding, sendings=(*binding.sendings, sending)))
+                case e.Recognised(sending=sending):
+                    binding = self.bindings[sending.nonce]
+                    # The first: what is made dearer is made so from the newest of our own.
+                    self._put(evolve(binding, sendings=(sending, *binding.sendings)))
                 case e.Left(sending=sending):
                     binding = self.bindings[sending.nonce]
                     self.bindings[sending.nonce] = evolve(binding, leaving=binding.leaving | {sending.hash})

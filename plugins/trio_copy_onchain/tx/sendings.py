@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from trio_copy.model.ids import Address, ChainId, Hash32, IntentKey
-from trio_copy.transactions.transaction import Sign, Transaction, hash_of, read_own, read_signed
+from trio_copy.transactions.transaction import Sign, Signed, Transaction, hash_of, read_own, read_signed
 from trio_copy_onchain.tx.fees import Fees
 
 Plain = list[Any]
@@ -37,6 +37,12 @@ class Sending:
         signed = transaction.signed(sign)
         fees = Fees(tip=transaction.tip, max_fee=transaction.max_fee)
         return cls(nonce=transaction.nonce, hash=signed.hash, raw=signed.raw, fees=fees, at=at, cancels=cancels)
+
+    @classmethod
+    def found(cls, signed: Signed, transaction: Transaction, *, at: float) -> "Sending":
+        """Return one that was found on the chain, as if it had been signed at a moment."""
+        fees = Fees(tip=transaction.tip, max_fee=transaction.max_fee)
+        return cls(nonce=transaction.nonce, hash=signed.hash, raw=signed.raw, fees=fees, at=at)
 
 
 def doing_nothing(chain_id: ChainId, wallet: Address, nonce: int, fees: Fees) -> Transaction:
@@ -129,6 +135,11 @@ class Binding:
         """Return what was signed first that does something; None where nothing was."""
         first = next((one for one in self.sendings if not one.cancels), None)
         return None if first is None else read_own(first.raw)
+
+    def carries(self, other: Transaction) -> bool:
+        """Tell whether another transaction makes the very call that this was bound for."""
+        call = self.call
+        return call is not None and (call.to, call.value, call.data) == (other.to, other.value, other.data)
 
     def sending(self, tx_hash: Hash32) -> Sending | None:
         return next((one for one in self.sendings if one.hash == tx_hash), None)
