@@ -129,8 +129,9 @@ async def test_what_the_limits_do_not_allow_to_count_once_more_stays_as_it_is(re
         await bench.until(lambda: bench.nodes["node"].sent(), "sent again")
         assert not signing.signed
         assert not signing.released
-        [(kind, told)] = bench.trading.troubles
-        assert (kind, "max_hour_usd" in told) == ("sending-held-up", True)
+        # On a busy machine a person may also hear of a look that took too long.
+        [told] = [told for kind, told in bench.trading.troubles if kind == "sending-held-up"]
+        assert "max_hour_usd" in told
         assert len(lines_of(restarted.folder)) == 1
         await bench.bought_once(order, shares, nonce)
 
