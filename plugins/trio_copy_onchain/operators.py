@@ -240,7 +240,7 @@ class Operators:
             keys = journal.open_keys() | self._acted(journal)
             for operator in self._by_address.values():
                 if operator.written.journal is journal:
-                    done = [key for key in operator.nonces.ended if key not in keys and not operator.owes(key)]
+                    done = [key for key in operator.nonces.ended if key not in keys and not operator.owed.owes(key)]
                     operator.forget(done)
                     for key in done:
                         journal.put(told_name(key), None)

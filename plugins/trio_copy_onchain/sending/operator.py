@@ -21,6 +21,7 @@ from trio_copy_onchain.sending.apart import Apart
 from trio_copy_onchain.sending.cause import Cause
 from trio_copy_onchain.sending.gas_book import GasBook
 from trio_copy_onchain.sending.line import Line
+from trio_copy_onchain.sending.owed import Owed
 from trio_copy_onchain.sending.recognising import recognised
 from trio_copy_onchain.sending.sight import Sight
 from trio_copy_onchain.sending.signing import Signing
@@ -30,18 +31,15 @@ from trio_copy_onchain.tx import events as e
 from trio_copy_onchain.tx.answers import Answer
 from trio_copy_onchain.tx.due import Due, Next, due
 from trio_copy_onchain.tx.nonces import Nonces
-from trio_copy_onchain.tx.receipts import Receipt, cost_of
+from trio_copy_onchain.tx.receipts import Receipt
 from trio_copy_onchain.tx.sendings import Binding, Fate, Sending
 from trio_copy_onchain.tx.texts import Proves, Row
-from trio_copy_onchain.wallets.kinds import moved_by
 
 _ASK_S = 2.5
 """How long the chain is waited for in one look; a block later it is asked again."""
 _RAISES = 4
 """So often a first sending is made dearer at once, where no pool takes it as cheap as it is."""
 _NO_COIN_S = 60.0
-_OWED_S = 86_400.0
-"""A receipt that no node has shown for so long none will show: its gas is not counted then."""
 _STALE_S = 6.0
 """While something is open, nobody looks less often."""
 
@@ -73,6 +71,7 @@ class Operator:
     signing: Signing = field(init=False)
     sight: Sight = field(init=False)
     gas: GasBook = field(init=False)
+    owed: Owed = field(init=False)
     closed: bool = False
     """Whether its journal is somebody else's by now: nothing leaves any more."""
     paused_until: float = 0.0
@@ -84,8 +83,6 @@ class Operator:
     _lifting: Lifting = field(factory=Lifting)
     _coming: set[IntentKey | int] = field(factory=set)
     """Keys that were let in and have no nonce yet."""
-    _fillers: dict[Hash32, Sending] = field(factory=dict)
-    """What has used nonces that were nobody's, and whose gas is not counted yet."""
     _again_at: dict[int, float] = field(factory=dict)
     """When, in Unix seconds, a reorg took back what had used a nonce."""
     _looked_at: float | None = None
@@ -101,6 +98,7 @@ class Operator:
         )
         self.gas = GasBook(journal=self.written.journal, chain_id=self.written.chain_id, operator=self.address)
         self.sight = Sight(address=self.address, chain=self.chain)
+        self.owed = Owed(address=self.address, line=self.line, sight=self.sight, book=self.gas, wall=self.wall)
 
     @property
     def nonces(self) -> Nonces:
@@ -111,7 +109,7 @@ class Operator:
     def busy(self) -> bool:
         """Tell whether the chain has to be looked at for it."""
         nonces = self.nonces
-        return bool(nonces.bindings or nonces.freed or self._fillers or nonces.unpaid)
+        return bool(nonces.bindings or nonces.freed or nonces.unpaid or self.owed.hashes)
 
     @property
     def waits(self) -> bool:
@@ -358,7 +356,7 @@ class Operator:
                 self._see(explained)
             if not self.nonces.unexplained:
                 self.sight.all_is_explained(see)
-            await self._count_gas(until)
+            await self.owed.count(until)
             self._tell_apart(see)
             self._looked_at = trio.current_time()
 
@@ -378,7 +376,7 @@ class Operator:
                         self.sight.receipts.pop(end.hash, None)
                     filler = before[nonce].sending(end.hash) if key is None else None
                     if filler is not None:
-                        self._fillers[filler.hash] = filler
+                        self.owed.note_filler(filler)
                     # What was given up has left its nonce to the next one.
                     if end.fate is Fate.DISPLACED and not end.was_unsent:
                         self._tell("nonce-used-elsewhere", f"operator {self.address}, nonce {nonce}: by {end.hash}")
@@ -389,32 +387,11 @@ class Operator:
                     pass
         self.line.put()
 
-    async def _count_gas(self, until: float) -> None:
-        """Count what the gas of everything that has ended has cost, once its receipt tells."""
-        unpaid, fillers = dict(self.nonces.unpaid), self._fillers
-        await self.sight.receipts_of([*unpaid.values(), *fillers], until)
-        for key, tx_hash in unpaid.items():
-            # Forgotten, or bound anew, while its receipt was asked for: others look beside us.
-            receipt, ended = self.receipts.get(tx_hash), self.nonces.ended.get(key)
-            if receipt is not None and ended is not None:
-                wei = cost_of(ended.sending(tx_hash), receipt)
-                if self.line.do(c.Pay(key=key, wei=wei)):
-                    call = ended.call
-                    self.gas.pay(wei, self.address if call is None else moved_by(self.address, call.to, call.data))
-        for tx_hash in [one for one in fillers if one in self.receipts]:
-            self.gas.pay(cost_of(fillers.pop(tx_hash), self.receipts[tx_hash]), self.address)
-        self.line.put()
-
     def _tell_apart(self, see: c.See) -> None:
         hidden = [tx_hash for tx_hash in self.nonces.unpaid.values() if tx_hash not in self.receipts]
         trouble = self._apart.look(see, self.nonces.unexplained, hidden, trio.current_time())
         if trouble:
             self._tell("nodes-disagree", f"operator {self.address}, {trouble}")
-
-    def owes(self, key: IntentKey) -> bool:
-        """Tell whether the gas of something that has ended is not counted yet: its receipt is still waited for, for a day."""
-        ended = self.nonces.ended.get(key) if key in self.nonces.unpaid else None
-        return ended is not None and self.wall() - ended.newest.at < _OWED_S
 
     def forget(self, keys: Iterable[IntentKey]) -> None:
         """Forget keys that have ended, and of which nobody asks any more."""
@@ -423,7 +400,7 @@ class Operator:
             (event.key for event in forgotten if isinstance(event, e.Forgotten)), set(self.nonces.hashes)
         )
         ends = [one.end.hash for one in self.nonces.ended.values() if one.end is not None]
-        self.sight.keep([*self.nonces.hashes, *ends, *self._fillers])
+        self.sight.keep([*self.nonces.hashes, *ends, *self.owed.hashes])
         self.line.put()
 
     def _tell(self, kind: str, detail: str) -> None:
