@@ -54,8 +54,6 @@ class Chain:
     """Nodes that keep no receipts, as far as is known."""
     _blocks: InOne[int, Set[Hash32]] = field(factory=InOne)
     """Which blocks nodes have, by number."""
-    _finals: InOne[None, Mapping[str, int | ChainError]] = field(factory=InOne)
-    """Which block is final, by node."""
 
     def __attrs_post_init__(self) -> None:
         self._questions = Questions(self.nodes)
@@ -67,14 +65,14 @@ class Chain:
             ChainError: no node says all of them.
         """
         every = self._questions.every
-        count = result(read_number)
+        count, block = result(read_number), result(read_height)
         told = await side_by_side(
             [
                 *(
                     partial(every, "eth_getTransactionCount", (operator, which), count, until)
                     for which in ("latest", "pending", "finalized")
                 ),
-                partial(self._final, until),
+                partial(every, "eth_getBlockByNumber", ("finalized", False), block, until),
             ]
         )
         whole: dict[str, Counts] = {}
@@ -95,11 +93,9 @@ class Chain:
 
     async def final_block(self, until: float) -> int:
         """Return the newest final block: the oldest one that any node says. Raises `ChainError` where no node says one."""
-        return min(_answers(await self._final(until)))
-
-    async def _final(self, until: float) -> Mapping[str, int | ChainError]:
-        params, read = ("finalized", False), result(read_height)
-        return await self._finals.ask(None, partial(self._questions.every, "eth_getBlockByNumber", params, read, until))
+        params = ("finalized", False)
+        told = await self._questions.every("eth_getBlockByNumber", params, result(read_height), until)
+        return min(_answers(told))
 
     async def standing(self, blocks: Mapping[Hash32, int], until: float) -> Set[Hash32]:
         """Return those blocks, of some by their hash and number, that every node has which knows that number. Raises nothing."""
