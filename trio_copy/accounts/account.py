@@ -14,17 +14,19 @@ from trio_copy.accounts.budgets import count_in_windows
 from trio_copy.accounts.cash import with_funding
 from trio_copy.accounts.commands import Command
 from trio_copy.accounts.deciding import decide
-from trio_copy.accounts.names import MONEY, waits_name
-from trio_copy.accounts.orders import OpenOrder, OrderState
+from trio_copy.accounts.names import MONEY, Part, order_name, waits_name
+from trio_copy.accounts.orders import OpenOrder, OrderState, never_came, spent_by
 from trio_copy.accounts.state import AccountState
 from trio_copy.accounts.telling import OrderEnd, SkipTold, TaskEnd, Told
 from trio_copy.accounts.unplaced import DeadLetter, Waiting
 from trio_copy.model.control import Mode
 from trio_copy.model.decisions import CopyTask
 from trio_copy.model.facts import NO_AMOUNTS
-from trio_copy.model.orders import Settlement
+from trio_copy.model.fills import Side
+from trio_copy.model.orders import ExecutionReport, Settlement
 from trio_copy.model.signals import Signal
 
+_SELL = Side.SELL
 _UNKNOWN, _RESTING, _ENDED = OrderState.UNKNOWN, OrderState.RESTING, OrderState.ENDED
 _FIRM, _FAILED = Settlement.FIRM, Settlement.FAILED
 
@@ -106,6 +108,13 @@ class Account(AccountState):
                     for name in windows:
                         self.windows.pop(name, None)
                     self.changed[MONEY] = None
+
+    def take_changes(self) -> tuple[Sequence[Part], Sequence[Told]]:
+        """Return which documents changed since the last call, and what is to be told; see `documents.document_of`."""
+        changed, told = tuple(self.changed), tuple(self.told)
+        self.changed.clear()
+        self.told.clear()
+        return changed, told
 
     def _place(self, placed: e.Placed) -> None:
         at = placed.at
@@ -193,3 +202,39 @@ class Account(AccountState):
         """Take note that a signal came to its end here."""
         self.recent[signal.signal_id] = signal.block_number
         self.changed[MONEY] = None
+
+    def _put_order(self, open_order: OpenOrder) -> None:
+        self.orders[open_order.order.key] = open_order
+        self.changed["order", order_name(open_order)] = None
+
+    def _drop_order(self, open_order: OpenOrder) -> None:
+        del self.orders[open_order.order.key]
+        self._order_of.pop(open_order.task.task_id, None)
+        for task in open_order.members:
+            self._order_of.pop(task, None)
+        self.changed["order", order_name(open_order)] = None
+
+    def _use(self, open_order: OpenOrder, report: ExecutionReport | None) -> tuple[int, int]:
+        """Take note of what an order that rests has used; returns what that changes of its spot's exposure, see `_release`."""
+        used = spent_by(report) - open_order.used
+        if used:
+            count_in_windows(self.windows, open_order.task.signal, -used, 0, spent=used)
+            self.changed[MONEY] = None
+        return 0, -used
+
+    def _release(self, open_order: OpenOrder, report: ExecutionReport | None) -> tuple[int, int]:
+        """Take note that an order holds nothing any more, and what it used; returns what that changes of its spot's exposure."""
+        order, cost = open_order.order, open_order.cost.micro
+        if order.side is _SELL:
+            self._promise(open_order.spot, -order.shares.micro)
+            return 0, 0
+        used = open_order.used if open_order.state is _RESTING else 0
+        cost -= used
+        if report is None or never_came(report):
+            count_in_windows(self.windows, open_order.task.signal, -cost, -1)
+        else:
+            # Also what the chain undoes was spent: a day's budget is never given back.
+            spent = report.notional.micro + report.fee.micro
+            count_in_windows(self.windows, open_order.task.signal, -cost, -1, spent=spent - used, sent=1)
+            self.changed[MONEY] = None
+        return -1, -cost

@@ -1,14 +1,12 @@
 """What an account knows, and what can be asked of it: whoever decides sees this, and changes nothing."""
 
-from collections.abc import Sequence
-
 from attrs import define, evolve, field
 
 from trio_copy.accounts.budgets import Exposure, Spot, Windows, count_in_windows
 from trio_copy.accounts.entries import is_of
 from trio_copy.accounts.holdings import NOTHING_HELD, Holding
-from trio_copy.accounts.names import MONEY, Part, order_name
-from trio_copy.accounts.orders import OpenOrder, OrderState, never_came, spent_by
+from trio_copy.accounts.names import Part
+from trio_copy.accounts.orders import OpenOrder, OrderState
 from trio_copy.accounts.telling import Told
 from trio_copy.accounts.unplaced import DeadLetter, Waiting
 from trio_copy.model.budgets import Performance
@@ -18,7 +16,6 @@ from trio_copy.model.decisions import Code, CopyTask, Reason
 from trio_copy.model.fills import Side
 from trio_copy.model.fundings import Funding
 from trio_copy.model.ids import FollowerId, IntentKey, SignalId, TaskId, task_id
-from trio_copy.model.orders import ExecutionReport
 from trio_copy.model.positions import LedgerEntry, Position
 from trio_copy.model.units import Shares
 
@@ -144,24 +141,6 @@ class AccountState:
         """Whether nothing is open, held, waiting or unwritten: it may be dropped from memory and read again."""
         return not (self.orders or self.holdings or self.waiting or self.recent or self.changed)
 
-    def take_changes(self) -> tuple[Sequence[Part], Sequence[Told]]:
-        """Return which documents changed since the last call, and what is to be told; see `documents.document_of`."""
-        changed, told = tuple(self.changed), tuple(self.told)
-        self.changed.clear()
-        self.told.clear()
-        return changed, told
-
-    def _put_order(self, open_order: OpenOrder) -> None:
-        self.orders[open_order.order.key] = open_order
-        self.changed["order", order_name(open_order)] = None
-
-    def _drop_order(self, open_order: OpenOrder) -> None:
-        del self.orders[open_order.order.key]
-        self._order_of.pop(open_order.task.task_id, None)
-        for task in open_order.members:
-            self._order_of.pop(task, None)
-        self.changed["order", order_name(open_order)] = None
-
     def _note_tasks(self, open_order: OpenOrder) -> None:
         key = open_order.order.key
         self._order_of[open_order.task.task_id] = key
@@ -178,31 +157,6 @@ class AccountState:
             cost -= open_order.used
         self.exposure.change(open_order.spot, 1, cost)
         count_in_windows(self.windows, open_order.task.signal, cost, 1)
-
-    def _use(self, open_order: OpenOrder, report: ExecutionReport | None) -> tuple[int, int]:
-        """Take note of what an order that rests has used; returns what that changes of its spot's exposure, see `_release`."""
-        used = spent_by(report) - open_order.used
-        if used:
-            count_in_windows(self.windows, open_order.task.signal, -used, 0, spent=used)
-            self.changed[MONEY] = None
-        return 0, -used
-
-    def _release(self, open_order: OpenOrder, report: ExecutionReport | None) -> tuple[int, int]:
-        """Take note that an order holds nothing any more, and what it used; returns what that changes of its spot's exposure."""
-        order, cost = open_order.order, open_order.cost.micro
-        if order.side is _SELL:
-            self._promise(open_order.spot, -order.shares.micro)
-            return 0, 0
-        used = open_order.used if open_order.state is _RESTING else 0
-        cost -= used
-        if report is None or never_came(report):
-            count_in_windows(self.windows, open_order.task.signal, -cost, -1)
-        else:
-            # Also what the chain undoes was spent: a day's budget is never given back.
-            spent = report.notional.micro + report.fee.micro
-            count_in_windows(self.windows, open_order.task.signal, -cost, -1, spent=spent - used, sent=1)
-            self.changed[MONEY] = None
-        return -1, -cost
 
     def _promise(self, spot: Spot, shares: int) -> None:
         """Count what open exits may sell; nothing is kept at zero."""
