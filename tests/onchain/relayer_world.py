@@ -66,6 +66,10 @@ class WalletChain:
     mined: list[Mined] = field(factory=list)
     still_shown: list[Mined] = field(factory=list)
     """What a reorg took back, and nodes go on showing."""
+    blocks_hidden: bool = False
+    """Whether nodes tell of no block."""
+    blocks_contested: bool = False
+    """Whether one node has another block everywhere."""
     carried: list[Submitted] = field(factory=list)
     away: bool = False
     names: Sequence[str] = ("node-1", "node-2")
@@ -135,7 +139,10 @@ class WalletChain:
             told: bytes | ChainError = await self.ask(method, params, until)
         except ChainError as error:
             told = error
-        return dict.fromkeys(self.names, told)
+        answers = dict.fromkeys(self.names, told)
+        if method == "eth_getBlockByNumber" and self.blocks_contested:
+            answers[self.names[-1]] = msgspec.json.encode({"hash": _block_hash(_ELSEWHERE + int(str(params[0]), 16))})
+        return answers
 
     async def block(self, which: str, until: float) -> BlockRef:
         await self.ask("", (), until)
@@ -157,7 +164,7 @@ class WalletChain:
                 return next((self._receipt(one) for one in self._shown if one.tx_hash == params[0]), None)
             case "eth_getTransactionByHash":
                 return next((self._transaction(one) for one in self._shown if one.tx_hash == params[0]), None)
-            case "eth_getBlockByNumber":
+            case "eth_getBlockByNumber" if not self.blocks_hidden:
                 number = int(params[0], 16)
                 inside = [one for one in self.mined if one.block == number]
                 return {"hash": _block_hash(number), "transactions": [self._transaction(one) for one in inside]}

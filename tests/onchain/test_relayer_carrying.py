@@ -119,6 +119,21 @@ async def test_what_a_reorg_took_back_has_not_landed_however_long_nodes_show_it(
         assert len(world.chain.done) == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("trouble", ["blocks_hidden", "blocks_contested"])
+async def test_it_has_landed_for_good_once_it_is_told_that_its_block_stands(
+    autojump_clock: Clock, trouble: str, kind: SignatureType
+) -> None:
+    """Taken for gone, with its nonce used, it would be signed again, and done once more."""
+    async with open_world(kind) as world:
+        setattr(world.chain, trouble, True)
+        assert (await world.carry(within_s=30.0)).done in (Done.MINED, Done.PENDING)
+        assert len(world.chain.done) == 1
+        setattr(world.chain, trouble, False)
+        assert (await world.carry()).done is Done.LANDED
+        assert len(world.chain.done) == 1
+
+
 @pytest.mark.parametrize("settles", [Settles.FAILED, Settles.INVALID])
 async def test_what_the_relayer_gives_up_is_refused_and_may_be_asked_for_again(
     autojump_clock: Clock, settles: Settles

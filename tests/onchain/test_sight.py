@@ -9,6 +9,7 @@ import trio.testing
 
 from tests.onchain.operating import BOUND, bind, operator_on
 from tests.onchain.scripted_chain import FEES, KEY, ScriptedChain, sent
+from trio_copy.errors import RpcError
 from trio_copy.transactions.transaction import Signed
 from trio_copy_onchain.sending.sight import Sight
 from trio_copy_onchain.tx import events as e
@@ -178,6 +179,24 @@ async def test_a_receipt_of_an_earlier_block_is_not_that_of_the_one_which_has_it
     told = await sight.receipt(ours.hash, trio.current_time() + 5)
     assert told is not None
     assert told.block_number == 2
+
+
+async def test_a_receipt_whose_block_nobody_tells_of_ends_nothing_before_somebody_does() -> None:
+    """An answer that does not come says nothing for it."""
+    chain = ScriptedChain(names=("node-1",), unfinalized=2)
+    sight, nonces, ours = _bound(chain)
+    chain.mine(ours)
+    chain.mine_empty(3)
+    chain.instead["node-1", "eth_getBlockByNumber"] = lambda params: (
+        chain.block("node-1", params) if params[0] == "finalized" else RpcError(-32000, "busy")
+    )
+    nonces.apply(nonces.decide(await sight.look(nonces, 0.0, trio.current_time() + 5)))
+    assert not nonces.ended
+    assert nonces.unexplained == [0]
+    chain.instead.clear()
+    await _look(sight, nonces)
+    (ended,) = nonces.ended.values()
+    assert ended.end == End(fate=Fate.LANDED, hash=ours.hash)
 
 
 def _take_back(chain: ScriptedChain, ours: Signed) -> None:

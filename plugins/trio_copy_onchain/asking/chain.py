@@ -100,17 +100,6 @@ class Chain:
     async def standing(self, blocks: Mapping[Hash32, int], until: float) -> Set[Hash32]:
         """Return those blocks, of some by their hash and number, that every node has which knows that number. Raises nothing."""
 
-        told = await self._told_of(blocks, until)
-        return {block_hash for block_hash, there in told.items() if there == {block_hash}}
-
-    async def gone(self, blocks: Mapping[Hash32, int], until: float) -> Set[Hash32]:
-        """Return those blocks, of some by their hash and number, in whose place any node has another one. Raises nothing."""
-        told = await self._told_of(blocks, until)
-        return {block_hash for block_hash, there in told.items() if there - {block_hash}}
-
-    async def _told_of(self, blocks: Mapping[Hash32, int], until: float) -> Mapping[Hash32, Set[Hash32]]:
-        """Return which blocks nodes have at the number of each."""
-
         async def ask(number: int) -> Set[Hash32]:
             told = await self._questions.every(
                 "eth_getBlockByNumber", (hex(number), False), result(read_block_hash), until
@@ -120,7 +109,7 @@ class Chain:
         there = await side_by_side(
             [partial(self._blocks.ask, number, partial(ask, number)) for number in blocks.values()]
         )
-        return dict(zip(blocks, there, strict=True))
+        return {block_hash for block_hash, found in zip(blocks, there, strict=True) if found == {block_hash}}
 
     async def receipts(
         self, hashes: Collection[Hash32], until: float, deniers: Collection[str] | None = None

@@ -131,7 +131,7 @@ class Looker:
         self, place: Place, action: Action, tx_hash: Hash32, final_block: int, until: float
     ) -> Found | None:
         receipt = await self._receipt(tx_hash, until)
-        if receipt is None or (receipt.block_number <= final_block and await self._is_gone(receipt, until)):
+        if receipt is None or (receipt.block_number <= final_block and not await self._stands(receipt, until)):
             return None
         outcome = outcome_of(place, action.signings, receipt, await self._calldata(tx_hash, until))
         if outcome is Outcome.FOREIGN:
@@ -201,14 +201,20 @@ class Looker:
         except Undecided:
             return None
 
-    async def _is_gone(self, receipt: Receipt, until: float) -> bool:
-        """Tell whether any node has another block in the place of a receipt's: some go on showing what a reorg took back."""
-        params = (hex(receipt.block_number), False)
+    async def _stands(self, receipt: Receipt, until: float) -> bool:
+        """Tell whether a receipt's block is still there: some nodes go on showing receipts of what a reorg took back.
+
+        Raises:
+            ChainError: no node tells, or they contradict each other. Taken for gone, it would be done once more.
+        """
+        params, found = (hex(receipt.block_number), False), set[Hash32]()
         for told in (await self.nodes.ask_all("eth_getBlockByNumber", params, until)).values():
             with suppress(*MISREAD):
-                if not isinstance(told, ChainError) and read_block_hash(told) != receipt.block_hash:
-                    return True
-        return False
+                if not isinstance(told, ChainError):
+                    found.add(read_block_hash(told))
+        if not found or (receipt.block_hash in found and len(found) > 1):
+            raise ChainError(f"the nodes do not tell whether block {receipt.block_number} is {receipt.block_hash}")
+        return receipt.block_hash in found
 
     async def _calldata(self, tx_hash: Hash32, until: float) -> bytes:
         for told in (await self.nodes.ask_all("eth_getTransactionByHash", (tx_hash,), until)).values():

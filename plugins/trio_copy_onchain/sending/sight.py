@@ -146,15 +146,16 @@ class Sight:
     async def _standing(
         self, told: Mapping[Hash32, Receipt | None], until: float, final_block: int | None = None
     ) -> Mapping[Hash32, Receipt | None]:
-        """Leave out what is to be final, by its number, and whose block is not: some nodes go on showing what a reorg took back.
+        """Leave out what is to be final, by its number, and whose block does not stand: some nodes go on showing what a reorg took back.
 
-        Nobody else would contradict a node that is asked alone.
+        Nobody else would contradict a node that is asked alone. Where nobody tells of the block, it is asked for again.
         """
         final = [
             one for one in told.values() if one is not None and (final_block is None or one.block_number <= final_block)
         ]
-        gone = await self.chain.gone({one.block_hash: one.block_number for one in final}, until)
-        return {tx_hash: one for tx_hash, one in told.items() if one is None or one.block_hash not in gone}
+        standing = await self.chain.standing({one.block_hash: one.block_number for one in final}, until)
+        fallen = {one.tx_hash for one in final if one.block_hash not in standing}
+        return {tx_hash: one for tx_hash, one in told.items() if tx_hash not in fallen}
 
     async def _look_for_known(self, nonces: Nonces, mined: Iterable[Hash32], now: float, until: float) -> None:
         """Ask who still has what was sent a while ago; what was sent just now, those have who took it."""
